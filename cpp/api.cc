@@ -1,0 +1,130 @@
+// api.cc: the plain C functions that Python's ctypes calls; their twin is _structure/_native.py.
+//
+// A handle is a heap-allocated shared_ptr, freed by its elimax_*_free. Arrays come in as pointers into
+// NumPy's memory, which the caller keeps alive for the length of the call. A function that can run out
+// of memory returns null or a non-zero int then.
+
+#include <new>
+
+#include "core.h"
+
+using namespace elimax;
+
+namespace {
+
+using SymbolicHandle = std::shared_ptr<const Symbolic>;
+using EmbeddingHandle = std::shared_ptr<const Embedding>;
+
+Columns columns(Index n_rows, Index n_cols, const Index* ptr, const Index* rows) {
+  return {n_rows, n_cols, {ptr, static_cast<std::size_t>(n_cols) + 1}, {rows, static_cast<std::size_t>(ptr[n_cols])}};
+}
+
+template <class V>
+void view(const V& array, const void** data, Offset* size) {
+  *data = array.data();
+  *size = static_cast<Offset>(array.size());
+}
+
+template <class F>
+auto guard(F body) -> decltype(body()) {
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    return {};
+  }
+}
+
+}  // namespace
+
+extern "C" {
+
+// 1 on success, 0 when out of memory.
+int elimax_amd(Index n, const Index* ptr, const Index* rows, Index* permutation) {
+  return guard([&] {
+    amd(columns(n, n, ptr, rows), {permutation, static_cast<std::size_t>(n)});
+    return 1;
+  });
+}
+
+void* elimax_analyze(Index n, const Index* ptr, const Index* rows, const Index* permutation,
+                     const Index* relaxed_columns, const double* relaxed_zeros) {
+  return guard([&]() -> void* {
+    Relaxation relaxation;
+    for (int k = 0; k < 3; ++k) {
+      relaxation.columns[k] = relaxed_columns[k];
+      relaxation.zeros[k] = relaxed_zeros[k];
+    }
+    return new SymbolicHandle(
+        analyze(columns(n, n, ptr, rows), {permutation, static_cast<std::size_t>(n)}, relaxation));
+  });
+}
+void elimax_symbolic_free(SymbolicHandle* handle) { delete handle; }
+
+// scalars: n, supernodes, factor_nonzeros, factor_size, workspace, max_columns, max_rows, max_below.
+void elimax_symbolic_scalars(const SymbolicHandle* handle, Offset* scalars, double* flops) {
+  const Symbolic& s = **handle;
+  const Offset values[] = {s.n,         s.supernodes(),  s.factor_nonzeros, s.factor_size(),
+                           s.workspace, s.max_columns, s.max_rows,        s.max_below};
+  for (int k = 0; k < 8; ++k) scalars[k] = values[k];
+  *flops = s.flops;
+}
+
+// which: the position of the array in Symbolic, from permutation (0) to update (9).
+void elimax_symbolic_array(const SymbolicHandle* handle, int which, const void** data, Offset* size) {
+  const Symbolic& s = **handle;
+  switch (which) {
+    case 0: return view(s.permutation, data, size);
+    case 1: return view(s.inverse, data, size);
+    case 2: return view(s.parent, data, size);
+    case 3: return view(s.counts, data, size);
+    case 4: return view(s.super, data, size);
+    case 5: return view(s.super_parent, data, size);
+    case 6: return view(s.row_ptr, data, size);
+    case 7: return view(s.rows, data, size);
+    case 8: return view(s.panel, data, size);
+    default: return view(s.update, data, size);
+  }
+}
+
+void* elimax_embed(const SymbolicHandle* handle, Index n, const Index* ptr, const Index* rows, Index* outside) {
+  return guard([&]() -> void* {
+    auto embedding = embed(**handle, columns(n, n, ptr, rows), *outside);
+    return embedding ? new EmbeddingHandle(std::move(embedding)) : nullptr;
+  });
+}
+void elimax_embedding_free(EmbeddingHandle* handle) { delete handle; }
+
+int elimax_factor_pattern(const SymbolicHandle* handle, Index n, const Index* ptr, const Index* rows,
+                          Offset* factor_ptr, Index* factor_rows, Offset* position) {
+  return guard([&] {
+    const auto size = static_cast<std::size_t>((*handle)->factor_nonzeros);
+    factor_pattern(**handle, columns(n, n, ptr, rows), {factor_ptr, static_cast<std::size_t>(n) + 1},
+                   {factor_rows, size}, {position, size});
+    return 1;
+  });
+}
+
+int elimax_pin_symbolic(const SymbolicHandle* handle, std::uint64_t high, std::uint64_t low) {
+  return guard([&] { return pin<Symbolic>({high, low}, *handle), 1; });
+}
+int elimax_pin_embedding(const EmbeddingHandle* handle, std::uint64_t high, std::uint64_t low) {
+  return guard([&] { return pin<Embedding>({high, low}, *handle), 1; });
+}
+int elimax_pin_pattern(Index n_rows, Index n_cols, const Index* ptr, const Index* rows, std::uint64_t high,
+                       std::uint64_t low) {
+  return guard([&] {
+    pin<Pattern>({high, low}, std::make_shared<Pattern>(Pattern{
+                                  n_rows, n_cols, {ptr, ptr + n_cols + 1}, {rows, rows + ptr[n_cols]}}));
+    return 1;
+  });
+}
+int elimax_pin_map(Offset size, const Index* map, std::uint64_t high, std::uint64_t low) {
+  return guard([&] {
+    pin<IndexMap>({high, low}, std::make_shared<IndexMap>(IndexMap{{map, map + size}}));
+    return 1;
+  });
+}
+void elimax_clear_structures() { clear_structures(); }
+std::int64_t elimax_counted(int counter) { return counted(static_cast<Counter>(counter)); }
+
+}  // extern "C"

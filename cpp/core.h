@@ -1,0 +1,265 @@
+// core.h: every declaration of the native core on one page, ground floor first.
+//
+// Conventions
+// - Index counts rows and columns and positions in a matrix's values; Offset counts positions in a
+//   factor, whose size outgrows 32 bits first.
+// - Parameters come in the order inputs, outputs, workspace. Kernels do not throw, print or allocate
+//   inside loops over supernodes: sizes come from Symbolic, failures leave as a Status.
+// - Dense blocks are column-major; X^H is the conjugate transpose (the transpose for real scalars).
+// - Numeric kernels are templates, instantiated for float, double and their complex types at the
+//   foot of the file that defines them.
+// - Nothing recurses over the elimination tree: a band matrix has a tree of depth n.
+#pragma once
+
+#include <array>
+#include <complex>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace elimax {
+
+using Index = std::int32_t;
+using Offset = std::int64_t;
+inline constexpr Index none = -1;
+
+template <class T>
+using In = std::span<const T>;
+template <class T>
+using Out = std::span<T>;
+
+template <class T>
+struct RealOf {
+  using type = T;
+};
+template <class T>
+struct RealOf<std::complex<T>> {
+  using type = T;
+};
+template <class T>
+using Real = typename RealOf<T>::type;
+
+// ---------------------------------------------------------------------------------------------
+// Patterns (pattern.py owns them; the core sees compressed sparse columns)
+
+// Rows are sorted within a column and unique. A symmetric pattern holds its lower triangle.
+struct Columns {
+  Index n_rows;
+  Index n_cols;
+  In<Index> ptr;   // n_cols + 1
+  In<Index> rows;  // ptr[n_cols]
+};
+
+// ---------------------------------------------------------------------------------------------
+// ordering.cc: which vertex to eliminate next
+
+// Approximate minimum degree on the graph of a symmetric pattern given by its lower triangle (the
+// diagonal is ignored). permutation[k] is the k-th pivot.
+void amd(Columns lower, Out<Index> permutation);
+
+// ---------------------------------------------------------------------------------------------
+// etree.cc: the elimination tree and what follows from it without computing L
+
+// parent[j] = min { i > j : L(i,j) != 0 }, or none. `upper` holds the columns of the upper triangle
+// (entries with row > column are ignored).
+void elimination_tree(Columns upper, Out<Index> parent);
+// post[k] = k-th node of a postorder of the forest; children in the order of their numbers.
+void postorder(In<Index> parent, Out<Index> post);
+// counts[j] = nonzeros of column j of L, diagonal included (Gilbert, Ng, Peyton).
+void column_counts(Columns upper, In<Index> parent, In<Index> post, Out<Index> counts);
+
+// ---------------------------------------------------------------------------------------------
+// symbolic.cc: the static structure of a factorization
+
+// How fundamental supernodes are merged into relaxed ones. A merge of a supernode with its parent
+// is accepted when the merged supernode has at most `columns[k]` columns and at most the share
+// `zeros[k]` of its entries are explicit zeros, for some k.
+struct Relaxation {
+  std::array<Index, 3> columns;
+  std::array<double, 3> zeros;
+};
+
+// Everything about P A P^T = L L^H that does not depend on values.
+//
+// Supernode s owns the columns super[s] .. super[s+1]-1 of the permuted matrix. Its *front* has as
+// rows those columns, then rows[row_ptr[s] .. row_ptr[s+1]-1] below them (sorted). With c columns and
+// u rows below, its *panel* is the dense (c+u) x c block of L, column-major with leading dimension
+// c+u, stored at factor[panel[s]]; entries above the diagonal of the first c rows are zero, as are
+// the padding entries that relaxation adds.
+//
+// relative[p] is the position of rows[p] in the front of super_parent[s] (0 .. front size - 1,
+// increasing within a supernode): the only map that assembly and its reverse need.
+//
+// The *update matrix* of s, u x u, lives at workspace[update[s]] between the elimination of s and
+// that of its parent (upward sweeps), or between its parent and s (downward sweeps). Blocks of even and of
+// odd depth have stacks of their own, so a front and its children's update matrices never overlap.
+struct Symbolic {
+  Index n = 0;
+  std::vector<Index> permutation;    // permutation[k] = caller's index of pivot k (postordered)
+  std::vector<Index> inverse;        // inverse[permutation[k]] = k
+  std::vector<Index> parent;         // elimination tree, permuted numbering
+  std::vector<Index> counts;         // nonzeros per column of L, exact
+  std::vector<Index> super;          // n_supernodes + 1: first column of each supernode
+  std::vector<Index> super_parent;   // parent supernode, or none; always > s
+  std::vector<Offset> row_ptr;       // n_supernodes + 1
+  std::vector<Index> rows;           // rows below the diagonal block, permuted numbering
+  std::vector<Index> relative;       // same length as rows
+  std::vector<Offset> panel;         // n_supernodes + 1: where a panel starts in the factor
+  std::vector<Offset> update;        // n_supernodes: where an update matrix starts in the workspace
+  Offset workspace = 0;              // entries of the workspace for update matrices
+  Offset factor_nonzeros = 0;        // nnz(L), exact: sum of counts
+  double flops = 0;                  // sum of counts^2: multiplications and additions, exact pattern
+  Index max_columns = 0;             // largest c over supernodes
+  Index max_rows = 0;                // largest c + u
+  Index max_below = 0;               // largest u
+
+  Index supernodes() const { return static_cast<Index>(super_parent.size()); }
+  Index columns(Index s) const { return super[s + 1] - super[s]; }
+  Index below(Index s) const { return static_cast<Index>(row_ptr[s + 1] - row_ptr[s]); }
+  Index front(Index s) const { return columns(s) + below(s); }
+  Offset factor_size() const { return panel.back(); }
+};
+
+// `lower`: symmetric pattern in the caller's numbering; `permutation`: any fill-reducing ordering of
+// it (refined by a postorder here).
+std::shared_ptr<const Symbolic> analyze(Columns lower, In<Index> permutation, Relaxation relaxation);
+
+// Where the values of a symmetric pattern (lower triangle, caller's numbering, inside the filled
+// pattern) sit in the panels. Entries are grouped by supernode: those of s are ptr[s] .. ptr[s+1]-1.
+// source[p] >= 0 names the value; a negative one means that the value ~source[p] is to be
+// conjugated, because the permutation moved it across the diagonal. target[p] is its position
+// relative to the start of the panel.
+struct Embedding {
+  std::vector<Offset> ptr;
+  std::vector<Index> source;
+  std::vector<Offset> target;
+  std::vector<Index> diagonal;  // diagonal[k] = position in the values of the k-th pivot's diagonal
+                                // entry, or none where the pattern has no such entry
+};
+// Returns null, and the first offending value in `outside`, if the pattern is not inside L + L^T.
+std::shared_ptr<const Embedding> embed(const Symbolic& symbolic, Columns lower, Index& outside);
+
+// The exact pattern of L (permuted numbering, no padding) and where its values sit in the factor.
+// Sizes: ptr n + 1; rows and position symbolic.factor_nonzeros.
+void factor_pattern(const Symbolic& symbolic, Columns lower, Out<Offset> ptr, Out<Index> rows,
+                    Out<Offset> position);
+
+// ---------------------------------------------------------------------------------------------
+// Failure
+
+// The codes of _results.py: 0; 1 + the failing column in the caller's numbering; or negative.
+struct Status {
+  Index code = 0;
+  Index detail = 0;
+};
+inline constexpr Index status_not_finite = -1;      // detail: position in the values
+inline constexpr Index status_zero_diagonal = -2;   // detail: column (triangular solve)
+
+// ---------------------------------------------------------------------------------------------
+// cholesky.cc, solve.cc, selected_inverse.cc: numbers over a Symbolic
+
+// P A P^T = L L^H, multifrontal. factor: symbolic.factor_size(), filled with NaN on failure.
+// workspace: cholesky_workspace(symbolic) entries.
+Offset cholesky_workspace(const Symbolic& symbolic);
+template <class T>
+Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const T* values, T* factor,
+                T* workspace);
+
+// log det A = 2 sum log L_jj.
+template <class T>
+Real<T> cholesky_logdet(const Symbolic& symbolic, const T* factor);
+
+// x = A^-1 b, y = L^-1 P b or x = P^T L^-H z, for k right-hand sides; b and x are n x k, row-major.
+enum class SolvePart : std::int32_t { whole = 0, forward = 1, backward = 2 };
+Offset solve_workspace(const Symbolic& symbolic, Index k);
+template <class T>
+void cholesky_solve(const Symbolic& symbolic, SolvePart part, const T* factor, const T* b, Index k,
+                    T* x, T* workspace);
+
+// G_k of DESIGN, section 4: with f(a) = log det A(a), the gradient with respect to w of
+// D^{k+1} f(a)[v_1, ..., v_k, w], on the pattern of the embedding; directions[i] are values on that
+// pattern. k = 0 is the selected inverse, weighted as symmetric storage demands: the diagonal once,
+// off-diagonal entries as 2 conj((A^-1)_ij).
+Offset inverse_gradient_workspace(const Symbolic& symbolic, Index k);
+template <class T>
+void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, const T* factor,
+                      In<const T*> directions, T* gradient, Index n_values, T* workspace);
+
+// ---------------------------------------------------------------------------------------------
+// triangular.cc: solve with any sparse triangular matrix
+
+// op(T) x = b for k right-hand sides, b and x n x k row-major. Only the triangle that `lower` names is
+// read. op is the transpose (not conjugated) if `transpose`.
+template <class T>
+Status triangular_solve(Columns pattern, bool lower, bool transpose, bool unit_diagonal,
+                        const T* values, const T* b, Index k, T* x);
+
+// ---------------------------------------------------------------------------------------------
+// product.cc: products with sparse matrices, each the three slots of one trilinear form
+
+// How stored values stand for a matrix: all entries; the lower triangle of a symmetric matrix; or of
+// a Hermitian one (the imaginary part of the diagonal is ignored).
+enum class Storage : std::int32_t { general = 0, symmetric = 1, hermitian = 2 };
+
+// t(v, x, y) = sum_ij y_i A(v)_ij x_j, x of shape n_cols x k and y n_rows x k, row-major.
+template <class T>
+void product_y(Columns pattern, Storage storage, const T* v, const T* x, Index k, T* y);
+template <class T>
+void product_x(Columns pattern, Storage storage, const T* v, const T* y, Index k, T* x);
+template <class T>
+void product_v(Columns pattern, Storage storage, const T* y, const T* x, Index k, T* v);
+
+// t(a, b, c) = sum_ijl c_il A_ij B_jl over three general patterns (entries of A B outside the pattern
+// of C are dropped).
+template <class T>
+void contract_c(Columns A, Columns B, Columns C, const T* a, const T* b, T* c, Index* work);
+template <class T>
+void contract_a(Columns A, Columns B, Columns C, const T* c, const T* b, T* a, Index* work);
+template <class T>
+void contract_b(Columns A, Columns B, Columns C, const T* c, const T* a, T* b, Index* work);
+
+// An index map sends position p of its output to map[p] of its input; a negative map[p] conjugates
+// input ~map[p]; `zero` gives 0. scatter is the transpose of gather.
+inline constexpr Index zero = INT32_MIN;
+template <class T>
+void gather(In<Index> map, const T* input, T* output);
+template <class T>
+void scatter(In<Index> map, const T* input, T* output, Offset size);
+
+// ---------------------------------------------------------------------------------------------
+// registry.cc: structures by content hash, for the life of the process
+
+// The 128-bit content hash that Python computes and a compiled program carries as two attributes.
+struct Hash {
+  std::uint64_t high, low;
+  bool operator==(const Hash&) const = default;
+};
+
+// Owning counterparts of Columns and of an index map.
+struct Pattern {
+  Index n_rows;
+  Index n_cols;
+  std::vector<Index> ptr, rows;
+  operator Columns() const { return {n_rows, n_cols, ptr, rows}; }
+};
+struct IndexMap {
+  std::vector<Index> map;
+};
+
+// Pinned structures stay until clear(); a kernel that is running keeps those it uses alive beyond it.
+// S is Pattern, IndexMap, Symbolic or Embedding. find returns null for an unknown hash.
+template <class S>
+void pin(Hash hash, std::shared_ptr<const S> structure);
+template <class S>
+std::shared_ptr<const S> find(Hash hash);
+void clear_structures();
+
+// How often a kernel ran, one count per matrix of a batch: evidence for tests that a numeric
+// factorization is shared.
+enum class Counter : std::int32_t { factorization = 0, solve = 1, inverse_gradient = 2 };
+inline constexpr int n_counters = 3;
+void count(Counter counter, std::int64_t times);
+std::int64_t counted(Counter counter);
+
+}  // namespace elimax

@@ -1,0 +1,41 @@
+// dense.h: the dense kernels that a supernode calls, one table per scalar type.
+//
+// dense_kernels.cc is compiled once for every instruction set and defines one table each; dense.cc
+// chooses one on the first call. All matrices are column-major; ld* are leading dimensions; any size
+// may be zero. X^H is the conjugate transpose (the transpose for real scalars). Results do not
+// depend on the alignment of the arguments.
+#pragma once
+
+#include "core.h"
+
+namespace elimax {
+
+template <class T>
+struct DenseKernels {
+  // C(m x n) += sign * A(m x k) * B^H, B is n x k.
+  void (*gemm_nh)(Index m, Index n, Index k, Real<T> sign, const T* A, Index lda, const T* B, Index ldb, T* C,
+                  Index ldc);
+  // C(m x n) += sign * A(m x k) * B(k x n).
+  void (*gemm_nn)(Index m, Index n, Index k, Real<T> sign, const T* A, Index lda, const T* B, Index ldb, T* C,
+                  Index ldc);
+  // C(m x n) += sign * A^H * B(k x n), A is k x m.
+  void (*gemm_hn)(Index m, Index n, Index k, Real<T> sign, const T* A, Index lda, const T* B, Index ldb, T* C,
+                  Index ldc);
+  // Lower triangle of C(n x n) -= A(n x k) * A^H. The strict upper triangle is neither read nor kept:
+  // it may be overwritten.
+  void (*herk)(Index n, Index k, const T* A, Index lda, T* C, Index ldc);
+  // Cholesky of the lower triangle of A(n x n) in place; the strict upper triangle is left alone.
+  // Column j fails if its pivot is not greater than floor[j] (or is NaN). Returns n, or the first failing j.
+  Index (*potrf)(Index n, const Real<T>* floor, T* A, Index lda);
+  // B(m x n) <- B L^-H and B <- B L^-1 for the lower triangle L (n x n).
+  void (*trsm_h)(Index m, Index n, const T* L, Index ldl, T* B, Index ldb);
+  void (*trsm_n)(Index m, Index n, const T* L, Index ldl, T* B, Index ldb);
+  // y(m) -= A(m x n) x and y(n) -= A^H x.
+  void (*gemv_n)(Index m, Index n, const T* A, Index lda, const T* x, T* y);
+  void (*gemv_h)(Index m, Index n, const T* A, Index lda, const T* x, T* y);
+};
+
+template <class T>
+const DenseKernels<T>& dense();
+
+}  // namespace elimax

@@ -1,0 +1,1 @@
+// ffi_cholesky.cc

@@ -1,0 +1,1 @@
+// selected_inverse.cc
