@@ -113,6 +113,7 @@ int elimax_pin_embedding(const EmbeddingHandle* handle, std::uint64_t high, std:
 int elimax_pin_pattern(Index n_rows, Index n_cols, const Index* ptr, const Index* rows, std::uint64_t high,
                        std::uint64_t low) {
   return guard([&] {
+    if (find<Pattern>({high, low})) return 1;  // copied before
     pin<Pattern>({high, low}, std::make_shared<Pattern>(Pattern{
                                   n_rows, n_cols, {ptr, ptr + n_cols + 1}, {rows, rows + ptr[n_cols]}}));
     return 1;
@@ -120,6 +121,7 @@ int elimax_pin_pattern(Index n_rows, Index n_cols, const Index* ptr, const Index
 }
 int elimax_pin_map(Offset size, const Index* map, std::uint64_t high, std::uint64_t low) {
   return guard([&] {
+    if (find<IndexMap>({high, low})) return 1;
     pin<IndexMap>({high, low}, std::make_shared<IndexMap>(IndexMap{{map, map + size}}));
     return 1;
   });

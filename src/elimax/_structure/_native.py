@@ -1,0 +1,218 @@
+"""The one door to the shared library: the ctypes twin of `cpp/api.cc`.
+
+Host functions take and return NumPy arrays. `library` itself is also where `_primitive/define.py` finds the
+handlers that XLA calls.
+"""
+
+import ctypes
+import pathlib
+import sys
+import weakref
+from collections.abc import Sequence
+from ctypes import POINTER, byref, c_double, c_int, c_int32, c_int64, c_uint64, c_void_p
+
+import numpy as np
+
+_SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
+library = ctypes.CDLL(str(pathlib.Path(__file__).with_name(f"libelimax{_SUFFIX}")))
+
+_INDEX = POINTER(c_int32)
+_OFFSET = POINTER(c_int64)
+
+
+def _declare(name: str, result: type | None, *arguments: type) -> None:
+    function = getattr(library, name)
+    function.restype, function.argtypes = result, arguments
+
+
+_declare("elimax_amd", c_int, c_int32, _INDEX, _INDEX, _INDEX)
+_declare(
+    "elimax_analyze", c_void_p, c_int32, _INDEX, _INDEX, _INDEX, _INDEX, POINTER(c_double)
+)
+_declare("elimax_symbolic_free", None, c_void_p)
+_declare("elimax_symbolic_scalars", None, c_void_p, _OFFSET, POINTER(c_double))
+_declare("elimax_symbolic_array", None, c_void_p, c_int, POINTER(c_void_p), _OFFSET)
+_declare("elimax_embed", c_void_p, c_void_p, c_int32, _INDEX, _INDEX, _INDEX)
+_declare("elimax_embedding_free", None, c_void_p)
+_declare(
+    "elimax_factor_pattern", c_int, c_void_p, c_int32, _INDEX, _INDEX, _OFFSET, _INDEX, _OFFSET
+)
+_declare("elimax_pin_symbolic", c_int, c_void_p, c_uint64, c_uint64)
+_declare("elimax_pin_embedding", c_int, c_void_p, c_uint64, c_uint64)
+_declare("elimax_pin_pattern", c_int, c_int32, c_int32, _INDEX, _INDEX, c_uint64, c_uint64)
+_declare("elimax_pin_map", c_int, c_int64, _INDEX, c_uint64, c_uint64)
+_declare("elimax_clear_structures", None)
+_declare("elimax_counted", c_int64, c_int)
+
+
+def _index(array: np.ndarray):
+    assert array.dtype == np.int32 and array.flags.c_contiguous
+    return array.ctypes.data_as(_INDEX)
+
+
+def _offset(array: np.ndarray):
+    assert array.dtype == np.int64 and array.flags.c_contiguous
+    return array.ctypes.data_as(_OFFSET)
+
+
+def _words(digest: bytes) -> tuple[int, int]:
+    return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:16], "little")
+
+
+def hash_attributes(name: str, digest: bytes) -> dict[str, np.int64]:
+    """The two FFI attributes `NAME_high` and `NAME_low` that carry a 128-bit content hash."""
+    high, low = np.array(_words(digest), np.uint64).view(np.int64)
+    return {f"{name}_high": high, f"{name}_low": low}
+
+
+class Handle:
+    """Owns a C++ structure; NumPy views of its arrays keep the handle alive."""
+
+    def __init__(self, pointer: int | None, free) -> None:
+        if pointer is None:
+            raise MemoryError("elimax: out of memory while analyzing a sparsity structure")
+        self.pointer = pointer
+        weakref.finalize(self, free, pointer)
+
+
+class _View:
+    """An array over memory of a handle, by NumPy's array interface."""
+
+    def __init__(self, handle: Handle, address: int, size: int, dtype: np.dtype) -> None:
+        self.handle = handle
+        self.__array_interface__ = {
+            "data": (address, True),
+            "shape": (size,),
+            "typestr": dtype.str,
+            "version": 3,
+        }
+
+
+def amd(n: int, column_pointers: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Approximate minimum degree ordering of a symmetric pattern given by its lower triangle."""
+    permutation = np.empty(n, np.int32)
+    if not library.elimax_amd(n, _index(column_pointers), _index(rows), _index(permutation)):
+        raise MemoryError("elimax: out of memory while ordering")
+    return permutation
+
+
+def analyze(
+    n: int,
+    column_pointers: np.ndarray,
+    rows: np.ndarray,
+    permutation: np.ndarray,
+    relaxed_columns: Sequence[int],
+    relaxed_zeros: Sequence[float],
+) -> Handle:
+    pointer = library.elimax_analyze(
+        n,
+        _index(column_pointers),
+        _index(rows),
+        _index(permutation),
+        (c_int32 * 3)(*relaxed_columns),
+        (c_double * 3)(*relaxed_zeros),
+    )
+    return Handle(pointer, library.elimax_symbolic_free)
+
+
+def symbolic_scalars(symbolic: Handle) -> tuple[list[int], float]:
+    """n, supernodes, factor_nonzeros, factor_size, workspace, max_columns, max_rows, max_below; flops."""
+    scalars, flops = (c_int64 * 8)(), c_double()
+    library.elimax_symbolic_scalars(symbolic.pointer, scalars, byref(flops))
+    return list(scalars), flops.value
+
+
+_ARRAYS = (
+    ("permutation", np.int32),
+    ("inverse", np.int32),
+    ("parent", np.int32),
+    ("counts", np.int32),
+    ("super", np.int32),
+    ("super_parent", np.int32),
+    ("row_ptr", np.int64),
+    ("rows", np.int32),
+    ("panel", np.int64),
+    ("update", np.int64),
+)
+
+
+def symbolic_array(symbolic: Handle, name: str) -> np.ndarray:
+    """A read-only view of one array of the C++ `Symbolic`, without a copy."""
+    which = [array for array, _ in _ARRAYS].index(name)
+    dtype = np.dtype(_ARRAYS[which][1])
+    address, size = c_void_p(), c_int64()
+    library.elimax_symbolic_array(symbolic.pointer, which, byref(address), byref(size))
+    if not size.value:
+        return np.empty(0, dtype)
+    return np.asarray(_View(symbolic, address.value or 0, size.value, dtype))
+
+
+def embed(
+    symbolic: Handle, n: int, column_pointers: np.ndarray, rows: np.ndarray
+) -> tuple[Handle | None, int]:
+    """Where the values of a pattern sit in the panels; or None and the first value outside of them."""
+    outside = c_int32(-1)
+    pointer = library.elimax_embed(
+        symbolic.pointer, n, _index(column_pointers), _index(rows), byref(outside)
+    )
+    if pointer is None and outside.value >= 0:
+        return None, outside.value
+    return Handle(pointer, library.elimax_embedding_free), -1
+
+
+def factor_pattern(
+    symbolic: Handle, n: int, factor_nonzeros: int, column_pointers: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Column pointers and rows of the exact pattern of L, and the positions of its values in the factor."""
+    factor_pointers = np.empty(n + 1, np.int64)
+    factor_rows = np.empty(factor_nonzeros, np.int32)
+    position = np.empty(factor_nonzeros, np.int64)
+    if not library.elimax_factor_pattern(
+        symbolic.pointer,
+        n,
+        _index(column_pointers),
+        _index(rows),
+        _offset(factor_pointers),
+        _index(factor_rows),
+        _offset(position),
+    ):
+        raise MemoryError("elimax: out of memory while computing the pattern of L")
+    return factor_pointers, factor_rows, position
+
+
+def _pinned(success: int) -> None:
+    if not success:
+        raise MemoryError("elimax: out of memory while registering a sparsity structure")
+
+
+def pin_symbolic(symbolic: Handle, digest: bytes) -> None:
+    _pinned(library.elimax_pin_symbolic(symbolic.pointer, *_words(digest)))
+
+
+def pin_embedding(embedding: Handle, digest: bytes) -> None:
+    _pinned(library.elimax_pin_embedding(embedding.pointer, *_words(digest)))
+
+
+def pin_pattern(
+    shape: tuple[int, int], column_pointers: np.ndarray, rows: np.ndarray, digest: bytes
+) -> None:
+    _pinned(
+        library.elimax_pin_pattern(*shape, _index(column_pointers), _index(rows), *_words(digest))
+    )
+
+
+def pin_map(index_map: np.ndarray, digest: bytes) -> None:
+    _pinned(library.elimax_pin_map(index_map.size, _index(index_map), *_words(digest)))
+
+
+def clear_structures() -> None:
+    """Forget every pinned structure; programs compiled before must be traced and compiled again."""
+    library.elimax_clear_structures()
+
+
+_COUNTERS = ("factorization", "solve", "inverse_gradient")
+
+
+def counted(name: str) -> int:
+    """How often a kernel ran in this process, one count per matrix of a batch."""
+    return library.elimax_counted(_COUNTERS.index(name))
