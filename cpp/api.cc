@@ -36,6 +36,7 @@ auto guard(F body) -> decltype(body()) {
 
 }  // namespace
 
+#pragma GCC visibility push(default)
 extern "C" {
 
 // 1 on success, 0 when out of memory.
@@ -130,3 +131,4 @@ void elimax_clear_structures() { clear_structures(); }
 std::int64_t elimax_counted(int counter) { return counted(static_cast<Counter>(counter)); }
 
 }  // extern "C"
+#pragma GCC visibility pop
