@@ -28,8 +28,7 @@ ffi::Error for_scalar(ffi::DataType dtype, Body body) {
   }
 }
 
-template <class S>
-ffi::Error unknown_structure() {
+inline ffi::Error unknown_structure() {
   return ffi::Error(ffi::ErrorCode::kFailedPrecondition,
                     "elimax: this compiled program uses a sparsity structure that is not registered in this "
                     "process: it was cleared with clear_structures(), or the program was compiled elsewhere. Trace and "

@@ -1,0 +1,167 @@
+"""The one door to JAX's internals: a native kernel becomes a JAX primitive.
+
+A primitive over a fixed structure is told by what its kernel looks like for one matrix: the rank of each
+operand, the shapes of the results, and the attributes that name the structure. `define` adds the rest,
+the same for all: shapes, batching, lowering for the CPU, and a clear error for every other platform.
+
+Batching: every operand may carry one leading batch dimension; one without it is shared by the whole
+batch. Nested `vmap`s are folded into that one dimension, so a batch of any depth is one native call.
+
+Derivatives are not told here but in `derivative.py`.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import batching, mlir
+
+from elimax._structure import _native
+
+Shape = jax.ShapeDtypeStruct
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """What `define` needs to know about a native kernel, batch dimensions left out.
+
+    - `ranks`: the rank of each operand; the last one holds for all further operands.
+    - `results`: shapes and dtypes of the results, from those of the operands and the static parameters. A
+      single `Shape` instead of a tuple means a primitive with one result.
+    - `attributes`: from the static parameters, the attributes of the native call; pins the structures.
+    - `n_derivative_only`: how many leading operands the kernel never sees: values of A that only derivative
+      rules need.
+    - `fold`: an optional special batching rule, tried first; returns None if it does not apply.
+    """
+
+    name: str
+    ranks: tuple[int, ...]
+    results: Callable[..., Shape | tuple[Shape, ...]]
+    attributes: Callable[..., dict[str, Any]]
+    n_derivative_only: int = 0
+    fold: Callable[..., tuple[Any, Any] | None] | None = None
+
+    def rank(self, operand: int) -> int:
+        return self.ranks[min(operand, len(self.ranks) - 1)]
+
+    def batch_shape(self, operands: Sequence[Any]) -> tuple[int, ...]:
+        """() or (batch,): the one leading dimension that batched operands share."""
+        for i, operand in enumerate(operands):
+            if len(operand.shape) > self.rank(i):
+                return (operand.shape[0],)
+        return ()
+
+    def result_shapes(self, operands: Sequence[Any], params: dict[str, Any]) -> list[Shape]:
+        batch = self.batch_shape(operands)
+        cores = [
+            Shape(x.shape[len(x.shape) - self.rank(i) :], x.dtype) for i, x in enumerate(operands)
+        ]
+        results = self.results(*cores, **params)
+        results = results if isinstance(results, tuple) else (results,)
+        return [Shape(batch + result.shape, result.dtype) for result in results]
+
+
+def is_traced(x: Any) -> bool:
+    """Whether `x` is abstract: then statuses cannot be read by Python."""
+    return isinstance(x, jax.core.Tracer)
+
+
+def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
+    """The JAX primitive of a native kernel, with everything but derivatives.
+
+    The native handler is the symbol `elimax_NAME` of the shared library.
+    """
+    primitive = Primitive(f"elimax_{kernel.name}")
+    primitive.multiple_results = multiple_results
+    handler = jax.ffi.pycapsule(getattr(_native.library, primitive.name))
+    jax.ffi.register_ffi_target(primitive.name, handler, platform="cpu")
+
+    def abstract(*operands: Any, **params: Any) -> Any:
+        results = [
+            jax.core.ShapedArray(s.shape, s.dtype) for s in kernel.result_shapes(operands, params)
+        ]
+        return results if multiple_results else results[0]
+
+    def call(*operands: jax.Array, **params: Any) -> Any:
+        results = kernel.result_shapes(operands, params)
+        native = jax.ffi.ffi_call(primitive.name, results if multiple_results else results[0])
+        return native(*operands[kernel.n_derivative_only :], **kernel.attributes(**params))
+
+    def batch(operands: Sequence[Any], dims: Sequence[Any], **params: Any) -> tuple[Any, Any]:
+        if kernel.fold is not None:
+            folded = kernel.fold(operands, dims, **params)
+            if folded is not None:
+                return folded
+        operands, inner = _merge_batch_dimensions(kernel, operands, dims)
+        results = primitive.bind(*operands, **params)
+        if not multiple_results:
+            return _split_batch_dimension(results, inner), 0
+        return [_split_batch_dimension(x, inner) for x in results], [0] * len(results)
+
+    primitive.def_abstract_eval(abstract)
+    primitive.def_impl(functools.partial(_evaluate, primitive))
+    batching.primitive_batchers[primitive] = batch
+    mlir.register_lowering(primitive, functools.partial(_wrong_platform, primitive.name))
+    mlir.register_lowering(
+        primitive, mlir.lower_fun(call, multiple_results=multiple_results), platform="cpu"
+    )
+    return primitive
+
+
+def _evaluate(primitive: Primitive, *operands: Any, **params: Any) -> Any:
+    """Outside of a trace: compiled once per shapes and structure, as `jax.jit` caches it."""
+    return _jitted(primitive, tuple(sorted(params.items())))(*operands)
+
+
+@functools.lru_cache(maxsize=4096)
+def _jitted(primitive: Primitive, params: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
+    return jax.jit(functools.partial(primitive.bind, **dict(params)))
+
+
+def _wrong_platform(name: str, ctx: Any, *operands: Any, **params: Any) -> Any:
+    platforms = ", ".join(ctx.module_context.platforms)
+    raise NotImplementedError(
+        f"{name} runs on the CPU only, but the computation is being compiled for {platforms}. Place its inputs on "
+        "the CPU, jax.device_put(x, jax.devices('cpu')[0]), or make the CPU the default, "
+        "jax.config.update('jax_default_device', jax.devices('cpu')[0])."
+    )
+
+
+def _merge_batch_dimensions(
+    kernel: Kernel, operands: Sequence[Any], dims: Sequence[Any]
+) -> tuple[list[Any], int | None]:
+    """Moves the new batch dimension to the front and folds it into an inner one, if there is one.
+
+    Returns the operands and the size of the inner batch dimension, or None if there was none.
+    """
+    moved = [
+        x if dim is batching.not_mapped else jnp.moveaxis(x, dim, 0)
+        for x, dim in zip(operands, dims, strict=True)
+    ]
+    mapped = [dim is not batching.not_mapped for dim in dims]
+    outer = next(x.shape[0] for x, is_mapped in zip(moved, mapped, strict=True) if is_mapped)
+    inner = None
+    for i, (x, is_mapped) in enumerate(zip(moved, mapped, strict=True)):
+        if x.ndim - is_mapped > kernel.rank(i):
+            inner = x.shape[int(is_mapped)]
+    if inner is None:
+        return moved, None
+    merged = []
+    for i, (x, is_mapped) in enumerate(zip(moved, mapped, strict=True)):
+        core = x.shape[x.ndim - kernel.rank(i) :]
+        if x.ndim > kernel.rank(i):  # batched by the new vmap, by an earlier one, or by both
+            if not is_mapped:
+                x = x[None]
+            elif x.ndim - 1 == kernel.rank(i):
+                x = x[:, None]
+            x = jnp.broadcast_to(x, (outer, inner, *core)).reshape(outer * inner, *core)
+        merged.append(x)
+    return merged, inner
+
+
+def _split_batch_dimension(x: jax.Array, inner: int | None) -> jax.Array:
+    return x if inner is None else x.reshape(-1, inner, *x.shape[1:])
