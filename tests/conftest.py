@@ -1,0 +1,73 @@
+"""Configuration of the test suite: precision, randomness, hypothesis, and the shared data."""
+
+import os
+import pathlib
+import zlib
+
+import hypothesis
+import jax
+import numpy as np
+import pytest
+
+from .helpers import SHARED
+
+jax.config.update("jax_enable_x64", True)
+
+hypothesis.settings.register_profile(
+    "elimax",
+    deadline=None,
+    max_examples=25,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("elimax")
+
+
+class Random(np.random.Generator):
+    """A generator that shows its seed where pytest prints the arguments of a failed test."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(np.random.PCG64(seed))
+        self.seed = seed
+
+    def __repr__(self) -> str:
+        return f"Random({self.seed})"
+
+
+def _seed(request: pytest.FixtureRequest) -> int:
+    return int(os.environ.get("ELIMAX_SEED", zlib.crc32(request.node.nodeid.encode())))
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> Random:
+    """NumPy randomness: the same in every run of a test, or from $ELIMAX_SEED."""
+    return Random(_seed(request))
+
+
+class Keys:
+    """Calling it gives the next JAX key; shows its seed like `Random`."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._key = jax.random.key(seed)
+
+    def __call__(self) -> jax.Array:
+        self._key, key = jax.random.split(self._key)
+        return key
+
+    def __repr__(self) -> str:
+        return f"Keys({self.seed})"
+
+
+@pytest.fixture
+def getkey(request: pytest.FixtureRequest) -> Keys:
+    """JAX randomness: the same in every run of a test, or from $ELIMAX_SEED."""
+    return Keys(_seed(request))
+
+
+@pytest.fixture
+def shared() -> pathlib.Path:
+    """The folder of matrices and data beside the checkout, or at $ELIMAX_SHARED."""
+    if SHARED is None:
+        pytest.skip("no folder `shared` beside the checkout (or at $ELIMAX_SHARED)")
+    return SHARED
