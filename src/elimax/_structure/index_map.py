@@ -1,0 +1,132 @@
+"""Index arrays, checked and frozen; index maps: where every value of one array is found in another.
+
+A map sends position p of its output to `indices[p]` of its input. A negative index `~q` stands for the
+conjugate of input q, as the upper triangle of a Hermitian matrix is read from its lower one; `ZERO` stands
+for a structural zero. *Gathering* by a map reads the output from the input; *scattering* is the transpose,
+which sums into the input. With the map `[1, ~0, ZERO]`,
+
+    gather:  (a, b)    ->  (b, conj a, 0)
+    scatter: (x, y, z) ->  (conj y, x)
+"""
+
+import dataclasses
+import functools
+import hashlib
+
+import numpy as np
+
+from . import _native
+
+ZERO = -(2**31)
+LARGEST = 2**31 - 1
+
+
+def index_array(name: str, indices) -> np.ndarray:
+    """`indices` as a one-dimensional int64 array.
+
+    **Raises:** `TypeError` if they are traced by JAX or not integers, `ValueError` if not one-dimensional.
+    """
+    try:
+        array = np.asarray(indices)
+    except TypeError as error:
+        raise TypeError(
+            f"`{name}` must be concrete integers, got a {type(indices).__name__}: sparsity patterns are static. "
+            "Build the pattern outside of jit, vmap and grad, and let only the values be traced."
+        ) from error
+    if array.size and not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"`{name}` must be integers, got dtype {array.dtype}")
+    if array.ndim != 1:
+        raise ValueError(f"`{name}` must be one-dimensional, got shape {array.shape}")
+    return array.astype(np.int64, copy=False)
+
+
+def check_range(name: str, indices: np.ndarray, size: int) -> None:
+    """Raises the `ValueError` that names the first index outside of 0 .. size - 1."""
+    outside = np.flatnonzero((indices < 0) | (indices >= size))
+    if outside.size:
+        k = outside[0]
+        raise ValueError(f"`{name}`: entry {k} is {indices[k]}, outside of 0 .. {size - 1}")
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    """A read-only int32 version of `array`; a copy if the array could still be written to."""
+    if array.dtype != np.int32 or array.flags.writeable or not array.flags.c_contiguous:
+        array = np.array(array, np.int32)
+        array.flags.writeable = False
+    return array
+
+
+def content_digest(kind: str, header: tuple[int, ...], *arrays: np.ndarray) -> bytes:
+    """The 128-bit hash by which compiled programs name a structure."""
+    digest = hashlib.blake2b(digest_size=16, person=kind.encode())
+    digest.update(np.array(header, np.int64).tobytes())
+    for array in arrays:
+        digest.update(array.data)
+    return digest.digest()
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class IndexMap:
+    """An immutable map of positions, compared and hashed by content.
+
+    **Arguments:**
+
+    - `indices`: for each position of the output, a position of the input, `~` a position (conjugated), or
+        `ZERO`.
+    - `input_size`: the length of the input.
+
+    **Raises:** `ValueError` if an index lies outside of the input.
+    """
+
+    indices: np.ndarray
+    input_size: int
+
+    def __post_init__(self) -> None:
+        indices = frozen(self.indices)
+        plain = np.where(indices < 0, ~indices, indices)
+        outside = np.flatnonzero((plain >= self.input_size) & (indices != ZERO))
+        if outside.size:
+            p = outside[0]
+            raise ValueError(
+                f"index map: entry {p} is {indices[p]}, outside of an input of {self.input_size} values"
+            )
+        object.__setattr__(self, "indices", indices)
+        object.__setattr__(self, "input_size", int(self.input_size))
+
+    @property
+    def output_size(self) -> int:
+        return self.indices.size
+
+    @functools.cached_property
+    def digest(self) -> bytes:
+        return content_digest("index map", (self.input_size, self.output_size), self.indices)
+
+    @functools.cached_property
+    def is_identity(self) -> bool:
+        """Whether gathering by this map returns its input."""
+        size = self.output_size
+        return size == self.input_size and np.array_equal(self.indices, np.arange(size))
+
+    def without_conjugation(self) -> "IndexMap":
+        """The same map for symmetric instead of Hermitian values: `~q` becomes `q`."""
+        marked = (self.indices < 0) & (self.indices != ZERO)
+        return IndexMap(np.where(marked, ~self.indices, self.indices), self.input_size)
+
+    def pin(self, name: str = "map") -> dict[str, np.int64]:
+        """Registers the map with the native core; the attributes by which an FFI call names it."""
+        _native.pin_map(self.indices, self.digest)
+        return _native.hash_attributes(name, self.digest)
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return isinstance(other, IndexMap) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __reduce__(self):
+        return IndexMap, (self.indices, self.input_size)
+
+    def __repr__(self) -> str:
+        return f"IndexMap({self.output_size} from {self.input_size})"

@@ -1,0 +1,402 @@
+"""Patterns: where the nonzeros of a sparse matrix are.
+
+A `Pattern` lists the positions of a matrix that may be nonzero, column by column (compressed sparse
+columns), rows sorted and without duplicates, so that equal patterns have equal arrays and equal digests.
+The pattern of
+
+    [ a . c ]
+    [ . b . ]       column_pointers = [0, 2, 3, 5]    rows = [0, 2, 1, 0, 2]
+    [ d . e ]
+
+belongs to the values [a, d, b, c, e]. A *symmetric* pattern stores the lower triangle only: here
+column_pointers = [0, 2, 3, 4], rows = [0, 2, 1, 2], values [a, d, b, e].
+
+All of this happens on the host; what a trace asks for again and again is cached by content.
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+import scipy.sparse
+
+from . import _native
+from .index_map import LARGEST, ZERO, IndexMap, check_range, content_digest, frozen, index_array
+
+_cached = functools.lru_cache(maxsize=128)
+
+
+def _ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """starts[0], starts[0] + 1, ... (counts[0] of them), starts[1], ..."""
+    before = np.cumsum(counts) - counts
+    return np.arange(counts.sum()) + np.repeat(starts - before, counts)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Pattern:
+    """The positions of a sparse matrix that may be nonzero: canonical, immutable, hashed by content.
+
+    **Arguments:**
+
+    - `shape`: rows and columns.
+    - `column_pointers`: column j holds the entries `column_pointers[j]` to `column_pointers[j + 1]`.
+    - `rows`: the row of every entry, strictly increasing within a column.
+    - `symmetric`: whether these are the entries of the lower triangle of a symmetric pattern.
+
+    The constructor takes arrays that are canonical already; `from_coo` and `from_scipy` sort and merge.
+
+    **Raises:** `ValueError` if the arrays are not canonical or do not fit the shape; `TypeError` if they
+    are not concrete integers.
+    """
+
+    shape: tuple[int, int]
+    column_pointers: np.ndarray
+    rows: np.ndarray
+    symmetric: bool = False
+
+    def __post_init__(self) -> None:
+        m, n = (int(size) for size in self.shape)
+        if not (0 <= m <= LARGEST and 0 <= n <= LARGEST):
+            raise ValueError(f"`shape` must lie within 32-bit integers, got {(m, n)}")
+        if self.symmetric and m != n:
+            raise ValueError(f"a symmetric pattern must be square, got shape {(m, n)}")
+        ptr = index_array("column_pointers", self.column_pointers)
+        rows = index_array("rows", self.rows)
+        if rows.size > LARGEST:
+            raise ValueError(f"a pattern holds at most {LARGEST} entries, got {rows.size}")
+        if ptr.size != n + 1 or ptr[0] != 0 or ptr[-1] != rows.size or (np.diff(ptr) < 0).any():
+            raise ValueError(
+                f"`column_pointers` must rise from 0 to the number of rows given, {rows.size}, in {n + 1} entries"
+            )
+        check_range("rows", rows, m)
+        starts = np.zeros(rows.size, bool)
+        starts[ptr[:-1][ptr[:-1] < rows.size]] = True
+        unsorted = np.flatnonzero(~starts[1:] & (rows[1:] <= rows[:-1]))
+        if unsorted.size:
+            raise ValueError(
+                f"`rows` must increase within a column, but entry {unsorted[0] + 1} does not; "
+                "use Pattern.from_coo to sort and merge"
+            )
+        object.__setattr__(self, "shape", (m, n))
+        object.__setattr__(self, "column_pointers", frozen(self.column_pointers))
+        object.__setattr__(self, "rows", frozen(self.rows))
+        object.__setattr__(self, "symmetric", bool(self.symmetric))
+        if self.symmetric:
+            above = np.flatnonzero(self.rows < self.columns)
+            if above.size:
+                k = above[0]
+                raise ValueError(
+                    f"a symmetric pattern stores its lower triangle, but entry {k} at "
+                    f"({self.rows[k]}, {self.columns[k]}) lies above the diagonal"
+                )
+
+    # -- construction
+
+    @classmethod
+    def from_coo(cls, rows, cols, shape: tuple[int, int], symmetric: bool = False) -> "Pattern":
+        """The pattern with entries (rows[k], cols[k]); duplicates are merged.
+
+        **Raises:** `ValueError` naming the first entry outside of the shape (or above the diagonal of a
+        symmetric pattern); `TypeError` for indices that are traced or not integers.
+        """
+        return cls.from_coo_with_map(rows, cols, shape, symmetric)[0]
+
+    @classmethod
+    def from_coo_with_map(
+        cls, rows, cols, shape: tuple[int, int], symmetric: bool = False
+    ) -> tuple["Pattern", IndexMap]:
+        """As `from_coo`, with the position in the pattern of every entry given.
+
+        Scattering entries by the map sums duplicates.
+        """
+        rows, cols = index_array("rows", rows), index_array("cols", cols)
+        if rows.size != cols.size:
+            raise ValueError(
+                f"`rows` and `cols` must have one length, got {rows.size} and {cols.size}"
+            )
+        m, n = shape
+        check_range("rows", rows, m)
+        check_range("cols", cols, n)
+        key = cols * m + rows
+        if (key[1:] > key[:-1]).all():
+            position = np.arange(key.size)
+        else:
+            order = np.argsort(key)
+            key = key[order]
+            first = np.ones(key.size, bool)
+            first[1:] = key[1:] != key[:-1]
+            position = np.empty(key.size, np.int64)
+            position[order] = np.cumsum(first) - 1
+            rows, cols = rows[order][first], cols[order][first]
+        pointers = np.zeros(n + 1, np.int64)
+        np.cumsum(np.bincount(cols, minlength=n), out=pointers[1:])
+        return cls(shape, pointers, rows, symmetric), IndexMap(position, rows.size)
+
+    @classmethod
+    def from_scipy(cls, matrix, symmetric: bool = False) -> "Pattern":
+        """The stored entries of a SciPy sparse matrix, explicit zeros included.
+
+        With `symmetric`, the lower triangle; the matrix must then be structurally symmetric.
+        """
+        coo = scipy.sparse.coo_array(matrix)
+        pattern = cls.from_coo(coo.row, coo.col, coo.shape)
+        return pattern.lower()[0] if symmetric else pattern
+
+    @classmethod
+    def dense(cls, shape: tuple[int, int]) -> "Pattern":
+        """Every position of a matrix."""
+        m, n = shape
+        return cls(shape, np.arange(n + 1) * m, np.tile(np.arange(m), n))
+
+    @classmethod
+    def eye(cls, n: int, symmetric: bool = False) -> "Pattern":
+        """The diagonal of an n x n matrix."""
+        return cls((n, n), np.arange(n + 1), np.arange(n), symmetric)
+
+    # -- facts
+
+    @property
+    def nnz(self) -> int:
+        """The number of stored entries."""
+        return self.rows.size
+
+    @functools.cached_property
+    def columns(self) -> np.ndarray:
+        """The column of every entry."""
+        n = self.shape[1]
+        return frozen(np.repeat(np.arange(n, dtype=np.int32), np.diff(self.column_pointers)))
+
+    @property
+    def density(self) -> float:
+        """The share of the matrix's positions that the pattern holds."""
+        entries = self.nnz
+        if self.symmetric:
+            entries += np.count_nonzero(self.rows != self.columns)
+        return entries / max(1, self.shape[0] * self.shape[1])
+
+    @functools.cached_property
+    def digest(self) -> bytes:
+        """128 bits that identify the content."""
+        header = (*self.shape, self.symmetric)
+        return content_digest("pattern", header, self.column_pointers, self.rows)
+
+    def _keys(self) -> np.ndarray:
+        """The positions as increasing integers."""
+        return self.columns.astype(np.int64) * self.shape[0] + self.rows
+
+    def pin(self, name: str = "pattern") -> dict[str, np.int64]:
+        """Registers the pattern natively; the attributes by which an FFI call names it."""
+        _native.pin_pattern(self.shape, self.column_pointers, self.rows, self.digest)
+        return _native.hash_attributes(name, self.digest)
+
+    def to_scipy(self) -> scipy.sparse.csc_array:
+        """The whole matrix (both triangles), with every entry True."""
+        whole = self.to_general()[0]
+        parts = (np.ones(whole.nnz, bool), whole.rows, whole.column_pointers)
+        return scipy.sparse.csc_array(parts, self.shape)
+
+    # -- operations on one pattern; each index map reads the new values from the old ones
+
+    def transpose(self) -> tuple["Pattern", IndexMap]:
+        """The transposed pattern, and the map that gathers its values."""
+        return _transpose(self)
+
+    def to_general(self) -> tuple["Pattern", IndexMap]:
+        """Both triangles of a symmetric pattern; entries above the diagonal are marked as conjugated."""
+        return _to_general(self)
+
+    def lower(self) -> tuple["Pattern", IndexMap]:
+        """The lower triangle of a structurally symmetric pattern, as a symmetric pattern.
+
+        **Raises:** `ValueError` if the pattern is not square, or naming an entry whose mirror is missing.
+        """
+        return _lower(self)
+
+    def diagonal(self) -> IndexMap:
+        """Gathers the diagonal of a matrix; `ZERO` where the pattern has no entry."""
+        return _diagonal(self)
+
+    def with_diagonal(self) -> "Pattern":
+        """The pattern together with its whole diagonal."""
+        size = np.arange(min(self.shape))
+        return self.union(Pattern.from_coo(size, size, self.shape, self.symmetric))
+
+    def take(self, rows, cols) -> tuple["Pattern", IndexMap]:
+        """The pattern of A[rows][:, cols] for integer arrays, which may repeat.
+
+        **Raises:** `ValueError` naming an index outside of the shape, or if the pattern is symmetric.
+        """
+        if self.symmetric:
+            raise ValueError("take: call to_general() first, a symmetric pattern has one triangle")
+        rows, cols = index_array("rows", rows), index_array("cols", cols)
+        check_range("rows", rows, self.shape[0])
+        check_range("cols", cols, self.shape[1])
+        # Expand every chosen column into its entries, then every entry into the rows that choose it.
+        counts = np.diff(self.column_pointers)[cols]
+        entry = _ranges(self.column_pointers[cols], counts)
+        column = np.repeat(np.arange(cols.size), counts)
+        order = np.argsort(rows, kind="stable")
+        copies = np.bincount(rows, minlength=self.shape[0])
+        first = np.cumsum(copies) - copies
+        row = self.rows[entry]
+        chosen = order[_ranges(first[row], copies[row])]
+        entry, column = np.repeat(entry, copies[row]), np.repeat(column, copies[row])
+        pattern, position = Pattern.from_coo_with_map(chosen, column, (rows.size, cols.size))
+        source = np.empty(entry.size, np.int64)
+        source[position.indices] = entry
+        return pattern, IndexMap(source, self.nnz)
+
+    def permute(self, permutation) -> tuple["Pattern", IndexMap]:
+        """The pattern of P A P^T, whose row and column k are `permutation[k]` of A.
+
+        **Raises:** `ValueError` if `permutation` is not one of all rows, or the pattern not square.
+        """
+        p, n = index_array("permutation", permutation), self.shape[0]
+        if self.shape[1] != n:
+            raise ValueError(f"permute: the pattern must be square, got shape {self.shape}")
+        if p.size != n or not np.array_equal(np.sort(p), np.arange(n)):
+            raise ValueError(f"`permutation` must hold every one of 0 .. {n - 1} once")
+        if not self.symmetric:
+            return self.take(p, p)
+        inverse = np.empty(n, np.int64)
+        inverse[p] = np.arange(n)
+        i, j = inverse[self.rows], inverse[self.columns]
+        pattern, position = Pattern.from_coo_with_map(
+            np.maximum(i, j), np.minimum(i, j), self.shape, True
+        )
+        source = np.empty(self.nnz, np.int64)
+        entry = np.arange(self.nnz)
+        source[position.indices] = np.where(i < j, ~entry, entry)
+        return pattern, IndexMap(source, self.nnz)
+
+    # -- operations on two patterns
+
+    def union(self, other: "Pattern") -> "Pattern":
+        """The positions that either pattern holds."""
+        return _combine("union", np.union1d, self, other)
+
+    def intersection(self, other: "Pattern") -> "Pattern":
+        """The positions that both patterns hold."""
+        return _combine("intersection", np.intersect1d, self, other)
+
+    def product(self, other: "Pattern") -> "Pattern":
+        """The pattern of A B: general, without regard to cancellation."""
+        return _product(self, other)
+
+    def embedding(self, larger: "Pattern") -> IndexMap:
+        """The position in `larger` of every entry of this pattern.
+
+        Scattering values by the map copies them into the larger pattern; gathering restricts.
+
+        **Raises:** `ValueError` naming the first entry that `larger` lacks.
+        """
+        return _embedding(self, larger)
+
+    # -- identity
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return isinstance(other, Pattern) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __reduce__(self):
+        return Pattern, (self.shape, self.column_pointers, self.rows, self.symmetric)
+
+    def __repr__(self) -> str:
+        flavor = ", symmetric=True" if self.symmetric else ""
+        return f"Pattern(shape={self.shape}, nnz={self.nnz}, density={self.density:.3g}{flavor})"
+
+
+def _check_alike(operation: str, A: Pattern, B: Pattern) -> None:
+    if A.shape != B.shape:
+        raise ValueError(f"{operation}: shapes {A.shape} and {B.shape} differ")
+    if A.symmetric != B.symmetric:
+        raise ValueError(
+            f"{operation}: one pattern is symmetric (a lower triangle), the other general; "
+            "call to_general() on the symmetric one"
+        )
+
+
+@_cached
+def _transpose(A: Pattern) -> tuple[Pattern, IndexMap]:
+    if A.symmetric:
+        return A, IndexMap(~np.arange(A.nnz), A.nnz)
+    m, n = A.shape
+    order = np.argsort(A.rows, kind="stable")
+    pointers = np.zeros(m + 1, np.int64)
+    np.cumsum(np.bincount(A.rows, minlength=m), out=pointers[1:])
+    return Pattern((n, m), pointers, A.columns[order]), IndexMap(order, A.nnz)
+
+
+@_cached
+def _to_general(A: Pattern) -> tuple[Pattern, IndexMap]:
+    entry = np.arange(A.nnz)
+    if not A.symmetric:
+        return A, IndexMap(entry, A.nnz)
+    below = np.flatnonzero(A.rows != A.columns)
+    rows = np.concatenate([A.rows, A.columns[below]])
+    cols = np.concatenate([A.columns, A.rows[below]])
+    general, position = Pattern.from_coo_with_map(rows, cols, A.shape)
+    source = np.empty(general.nnz, np.int64)
+    source[position.indices] = np.concatenate([entry, ~below])
+    return general, IndexMap(source, A.nnz)
+
+
+@_cached
+def _lower(A: Pattern) -> tuple[Pattern, IndexMap]:
+    if A.symmetric:
+        return A, IndexMap(np.arange(A.nnz), A.nnz)
+    if A.shape[0] != A.shape[1]:
+        raise ValueError(f"a symmetric pattern must be square, got shape {A.shape}")
+    lonely = np.flatnonzero(~np.isin(A.rows * np.int64(A.shape[0]) + A.columns, A._keys()))
+    if lonely.size:
+        i, j = A.rows[lonely[0]], A.columns[lonely[0]]
+        raise ValueError(
+            f"the pattern is not symmetric: it holds the entry ({i}, {j}) but not ({j}, {i})"
+        )
+    kept = np.flatnonzero(A.rows >= A.columns)
+    lower = Pattern.from_coo(A.rows[kept], A.columns[kept], A.shape, True)
+    return lower, IndexMap(kept, A.nnz)
+
+
+@_cached
+def _diagonal(A: Pattern) -> IndexMap:
+    source = np.full(min(A.shape), ZERO, np.int64)
+    entry = np.flatnonzero(A.rows == A.columns)
+    source[A.rows[entry]] = entry
+    return IndexMap(source, A.nnz)
+
+
+@_cached
+def _combine(operation: str, combine, A: Pattern, B: Pattern) -> Pattern:
+    _check_alike(operation, A, B)
+    cols, rows = np.divmod(combine(A._keys(), B._keys()), max(1, A.shape[0]))
+    return Pattern.from_coo(rows, cols, A.shape, A.symmetric)
+
+
+@_cached
+def _product(A: Pattern, B: Pattern) -> Pattern:
+    if A.shape[1] != B.shape[0]:
+        raise ValueError(f"product: shapes {A.shape} and {B.shape} do not fit")
+    return Pattern.from_scipy(A.to_scipy() @ B.to_scipy())
+
+
+@_cached
+def _embedding(A: Pattern, B: Pattern) -> IndexMap:
+    _check_alike("embedding", A, B)
+    if A == B:
+        return IndexMap(np.arange(A.nnz), B.nnz)
+    sought, keys = A._keys(), B._keys()
+    position = np.searchsorted(keys, sought)
+    found = position < keys.size
+    found[found] = keys[position[found]] == sought[found]
+    missing = np.flatnonzero(~found)
+    if missing.size:
+        k = missing[0]
+        raise ValueError(
+            f"embedding: entry {k} at ({A.rows[k]}, {A.columns[k]}) is not in the larger pattern"
+        )
+    return IndexMap(position, B.nnz)
