@@ -139,10 +139,10 @@ def _merge_batch_dimensions(
     Returns the operands and the size of the inner batch dimension, or None if there was none.
     """
     moved = [
-        x if dim is batching.not_mapped else jnp.moveaxis(x, dim, 0)
+        x if dim is None else jnp.moveaxis(x, dim, 0)
         for x, dim in zip(operands, dims, strict=True)
     ]
-    mapped = [dim is not batching.not_mapped for dim in dims]
+    mapped = [dim is not None for dim in dims]
     outer = next(x.shape[0] for x, is_mapped in zip(moved, mapped, strict=True) if is_mapped)
     inner = None
     for i, (x, is_mapped) in enumerate(zip(moved, mapped, strict=True)):
