@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 namespace elimax {
@@ -39,6 +40,22 @@ struct RealOf<std::complex<T>> {
 };
 template <class T>
 using Real = typename RealOf<T>::type;
+
+// conj(x) and Re(x), staying in T and Real<T>.
+template <class T>
+T conjugate(T x) {
+  if constexpr (std::is_same_v<T, Real<T>>)
+    return x;
+  else
+    return {x.real(), -x.imag()};
+}
+template <class T>
+Real<T> real_part(T x) {
+  if constexpr (std::is_same_v<T, Real<T>>)
+    return x;
+  else
+    return x.real();
+}
 
 // ---------------------------------------------------------------------------------------------
 // Patterns (pattern.py owns them; the core sees compressed sparse columns)
