@@ -1,0 +1,62 @@
+# Everything a fresh machine needs besides Python >= 3.11 (with venv) and a C++20 compiler is installed
+# into .venv by the first target that needs it. Changed Python sources are picked up as they are; changed
+# native sources rebuild.
+
+PYTHON ?= python3
+BIN := .venv/bin
+NATIVE := pyproject.toml CMakeLists.txt $(wildcard cpp/*)
+OLDEST := $(shell sed -n 's/^OLDEST = "\(.*\)"/\1/p' src/elimax/_primitive/jax_version.py)
+
+.PHONY: demo test lint format sanitize oldest bench clean help
+
+help: ## List the targets.
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+demo: .venv/installed ## Fit mixed models to three data sets, beside lme4.
+	$(BIN)/python examples/mixed_model.py
+
+test: lint ## Everything CI runs: lint, then the test suite.
+	$(BIN)/pytest -n 2
+
+lint: .venv/installed ## Style and types, Python and C++.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror cpp/*
+
+format: .venv/installed ## Format all sources in place.
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/clang-format -i cpp/*
+
+# CPython itself is not instrumented: its leaks are not ours, and libasan must be loaded before it.
+sanitize: .venv-sanitize/installed ## The suite under AddressSanitizer and UndefinedBehaviorSanitizer.
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+	.venv-sanitize/bin/python -m pytest -n 2 -m "not slow"
+
+oldest: .venv-oldest/installed ## The suite on the oldest supported JAX.
+	.venv-oldest/bin/pytest -n 2
+
+bench: .venv/installed ## Time Elimax next to its peers; see benchmarks/README.md.
+	$(BIN)/pip install --quiet --editable '.[benchmark]'
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove everything that was built or installed here.
+	rm -rf .venv .venv-sanitize .venv-oldest build dist output
+
+.venv/installed: $(NATIVE)
+	$(call install)
+
+.venv-sanitize/installed: $(NATIVE)
+	$(call install,--config-settings=cmake.define.ELIMAX_SANITIZE=ON --config-settings=build-dir=build/sanitize)
+
+.venv-oldest/installed: $(NATIVE) src/elimax/_primitive/jax_version.py
+	$(call install,jax==$(OLDEST) jaxlib==$(OLDEST))
+
+# $(call install,options): this package, editable, into the virtual environment of the target.
+define install
+test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+$(@D)/bin/pip install --quiet --disable-pip-version-check $(1) --editable '.[test,lint]'
+touch $@
+endef

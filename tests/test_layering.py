@@ -1,0 +1,146 @@
+"""The architecture as data: imports run strictly downwards, each floor keeps to its own tools."""
+
+import ast
+import importlib.util
+import itertools
+import pathlib
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "elimax"
+MAX_LINES = 450
+
+# A module imports from lower floors only.
+FLOORS = {
+    # vocabulary
+    "_types": 0,
+    "_results": 0,
+    # integers, on the host
+    "_structure._native": 10,
+    "_structure.index_map": 11,
+    "_structure.pattern": 12,
+    "_structure.ordering": 13,
+    "_structure.symbolic": 14,
+    "_structure": 19,
+    # floats, as JAX primitives
+    "_primitive.jax_version": 20,
+    "_primitive": 21,
+    "_primitive.define": 22,
+    "_primitive.factor": 23,
+    "_primitive.product": 23,
+    "_primitive.selected_inverse": 23,
+    "_primitive.solve": 23,
+    "_primitive.triangular": 23,
+    "_primitive.derivative": 29,
+    # matrices, and what is done with them
+    "_matrix": 30,
+    "_factor": 40,
+    "": 90,
+}
+# The packages a module may take from JAX's extension interfaces.
+JAX_INTERNALS = {
+    "_primitive.define": {"jax.extend", "jax.interpreters"},
+    "_primitive.derivative": {"jax.interpreters"},
+}
+
+FILES = {
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix("__init__").strip("."): (
+        path
+    )
+    for path in sorted(SOURCE.rglob("*.py"))
+}
+
+
+def imports(tree: ast.AST, package: str = "") -> Iterator[str]:
+    """The full name of everything that a module of `package` imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            origin = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
+
+
+def package_of(module: str) -> str:
+    """The package that relative imports in `module` start from."""
+    path = FILES[module]
+    return ".".join(("elimax", *path.parent.relative_to(SOURCE).parts))
+
+
+def elimax_module(name: str) -> str | None:
+    """The module an imported name belongs to: "elimax._matrix.f" -> "_matrix", "jax" -> None."""
+    parts = name.split(".")
+    if parts[0] != "elimax":
+        return None
+    return next(
+        module for stop in range(len(parts), 0, -1) if (module := ".".join(parts[1:stop])) in FILES
+    )
+
+
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
+@pytest.fixture(params=FILES, ids=lambda module: module or "elimax")
+def module(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def tree(module: str) -> ast.Module:
+    return ast.parse(FILES[module].read_text())
+
+
+def test_every_module_has_a_floor():
+    assert set(FILES) <= set(FLOORS)
+
+
+def test_imports_run_downwards(module, tree):
+    for name in imports(tree, package_of(module)):
+        imported = elimax_module(name)
+        if imported is not None:
+            assert FLOORS[imported] < FLOORS[module], f"{module} imports {name}"
+
+
+def test_no_import_hides_in_a_function(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            assert not list(imports(node, "elimax")), f"line {node.lineno}"
+
+
+def test_jax_internals_stay_behind_their_doors(module, tree):
+    allowed = JAX_INTERNALS.get(module, set())
+    for name in imports(tree, package_of(module)):
+        assert not within(name, "jax._src") and not within(name, "jaxlib._jax")
+        for package in ("jax.extend", "jax.interpreters"):
+            assert package in allowed or not within(name, package), f"{module} imports {name}"
+    for node in ast.walk(tree):
+        assert not (isinstance(node, ast.Attribute) and node.attr == "_src")
+
+
+def test_structure_is_free_of_jax():
+    """Imports the floor under a package that is not executed, and looks at what came with it."""
+    names = [f"elimax.{module}" for module in FILES if within(module, "_structure")]
+    program = f"""
+import importlib, importlib.util, sys, types
+spec = importlib.util.find_spec("elimax")
+package = types.ModuleType("elimax")
+package.__path__ = list(spec.submodule_search_locations)
+sys.modules["elimax"] = package
+for name in {names}:
+    importlib.import_module(name)
+print(*(name for name in sys.modules if name.partition(".")[0] in ("jax", "jaxlib")))
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == []
+
+
+def test_files_are_short():
+    files = itertools.chain(FILES.values(), (ROOT / "cpp").iterdir())
+    lengths = {path.name: len(path.read_text().splitlines()) for path in files}
+    assert {name: n for name, n in lengths.items() if n > MAX_LINES} == {}
