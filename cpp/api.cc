@@ -70,7 +70,7 @@ void elimax_symbolic_scalars(const SymbolicHandle* handle, Offset* scalars, doub
   *flops = s.flops;
 }
 
-// which: the position of the array in Symbolic, from permutation (0) to update (9).
+// which: the position of the array in Symbolic, from permutation (0) to update (10).
 void elimax_symbolic_array(const SymbolicHandle* handle, int which, const void** data, Offset* size) {
   const Symbolic& s = **handle;
   switch (which) {
@@ -82,7 +82,8 @@ void elimax_symbolic_array(const SymbolicHandle* handle, int which, const void**
     case 5: return view(s.super_parent, data, size);
     case 6: return view(s.row_ptr, data, size);
     case 7: return view(s.rows, data, size);
-    case 8: return view(s.panel, data, size);
+    case 8: return view(s.relative, data, size);
+    case 9: return view(s.panel, data, size);
     default: return view(s.update, data, size);
   }
 }

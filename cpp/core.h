@@ -81,13 +81,15 @@ void amd(Columns lower, Out<Index> permutation);
 // parent[j] = min { i > j : L(i,j) != 0 }, or none. `upper` holds the columns of the upper triangle
 // (entries with row > column are ignored).
 void elimination_tree(Columns upper, Out<Index> parent);
-// post[k] = k-th node of a postorder of the forest; children in the order of their numbers.
+// post[k] = k-th node of a postorder of a forest with parent[j] > j; children in the order of their
+// numbers.
 void postorder(In<Index> parent, Out<Index> post);
-// counts[j] = nonzeros of column j of L, diagonal included (Gilbert, Ng, Peyton).
-void column_counts(Columns upper, In<Index> parent, In<Index> post, Out<Index> counts);
+// counts[j] = nonzeros of column j of L, diagonal included, for a postordered numbering. `lower` holds
+// the columns of the lower triangle (entries with row <= column are ignored).
+void column_counts(Columns lower, In<Index> parent, Out<Index> counts);
 
 // ---------------------------------------------------------------------------------------------
-// symbolic.cc: the static structure of a factorization
+// supernodes.cc: which columns are eliminated together
 
 // How fundamental supernodes are merged into relaxed ones. A merge of a supernode with its parent
 // is accepted when the merged supernode has at most `columns[k]` columns and at most the share
@@ -96,6 +98,21 @@ struct Relaxation {
   std::array<Index, 3> columns;
   std::array<double, 3> zeros;
 };
+
+// The forest of relaxed supernodes in the order of their elimination, a postorder that keeps the
+// stack of update matrices low.
+struct Supernodes {
+  std::vector<Index> of;       // supernode of every column
+  std::vector<Index> columns;  // per supernode: its columns
+  std::vector<Index> below;    // its rows below them
+  std::vector<Index> parent;   // its parent, or none
+};
+// From the elimination tree and column counts in a postordered numbering. A supernode's columns, in the
+// order of their numbers, follow all columns of its descendants.
+Supernodes supernodes(In<Index> parent, In<Index> counts, const Relaxation& relaxation);
+
+// ---------------------------------------------------------------------------------------------
+// symbolic.cc: the static structure of a factorization
 
 // Everything about P A P^T = L L^H that does not depend on values.
 //
@@ -141,6 +158,9 @@ struct Symbolic {
 // `lower`: symmetric pattern in the caller's numbering; `permutation`: any fill-reducing ordering of
 // it (refined by a postorder here).
 std::shared_ptr<const Symbolic> analyze(Columns lower, In<Index> permutation, Relaxation relaxation);
+
+// ---------------------------------------------------------------------------------------------
+// embedding.cc: where the entries of a pattern sit in a factor
 
 // Where the values of a symmetric pattern (lower triangle, caller's numbering, inside the filled
 // pattern) sit in the panels. Entries are grouped by supernode: those of s are ptr[s] .. ptr[s+1]-1.

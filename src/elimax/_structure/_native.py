@@ -131,6 +131,7 @@ _ARRAYS = (
     ("super_parent", np.int32),
     ("row_ptr", np.int64),
     ("rows", np.int32),
+    ("relative", np.int32),
     ("panel", np.int64),
     ("update", np.int64),
 )
