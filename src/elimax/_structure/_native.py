@@ -5,7 +5,7 @@ handlers that XLA calls.
 """
 
 import ctypes
-import pathlib
+import importlib.resources
 import sys
 import weakref
 from collections.abc import Sequence
@@ -14,7 +14,8 @@ from ctypes import POINTER, byref, c_double, c_int, c_int32, c_int64, c_uint64, 
 import numpy as np
 
 _SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
-library = ctypes.CDLL(str(pathlib.Path(__file__).with_name(f"libelimax{_SUFFIX}")))
+_PATH = importlib.resources.files("elimax._structure").joinpath(f"libelimax{_SUFFIX}")
+library = ctypes.CDLL(str(_PATH))
 
 _INDEX = POINTER(c_int32)
 _OFFSET = POINTER(c_int64)
