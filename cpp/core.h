@@ -233,7 +233,7 @@ Status triangular_solve(Columns pattern, bool lower, bool transpose, bool unit_d
                         const T* values, const T* b, Index k, T* x);
 
 // ---------------------------------------------------------------------------------------------
-// product.cc: products with sparse matrices, each the three slots of one trilinear form
+// product.cc, contract.cc: products with sparse matrices, each the three slots of one trilinear form
 
 // How stored values stand for a matrix: all entries; the lower triangle of a symmetric matrix; or of
 // a Hermitian one (the imaginary part of the diagonal is ignored).
@@ -248,13 +248,16 @@ template <class T>
 void product_v(Columns pattern, Storage storage, const T* y, const T* x, Index k, T* v);
 
 // t(a, b, c) = sum_ijl c_il A_ij B_jl over three general patterns (entries of A B outside the pattern
-// of C are dropped).
+// of C are dropped). work: C.n_rows.
 template <class T>
 void contract_c(Columns A, Columns B, Columns C, const T* a, const T* b, T* c, Index* work);
 template <class T>
 void contract_a(Columns A, Columns B, Columns C, const T* c, const T* b, T* a, Index* work);
 template <class T>
 void contract_b(Columns A, Columns B, Columns C, const T* c, const T* a, T* b, Index* work);
+
+// ---------------------------------------------------------------------------------------------
+// gather.cc: values moved by index maps
 
 // An index map sends position p of its output to map[p] of its input; a negative map[p] conjugates
 // input ~map[p]; `zero` gives 0. scatter is the transpose of gather.

@@ -1,1 +1,139 @@
-// ffi_product.cc
+// ffi_product.cc: XLA FFI handlers of products with sparse matrices, and of gathers and scatters.
+//
+// The handlers are named after the slot of the trilinear form that they compute; the operands are the
+// other two slots, in the order v, x, y or a, b, c of core.h.
+
+#include "ffi.h"
+
+namespace elimax {
+namespace {
+
+enum class Slot : std::int32_t { first = 0, second = 1, third = 2 };
+
+// t(v, x, y): v is `first`, x `second`, y `third`.
+template <Slot slot>
+ffi::Error product_handler(ffi::AnyBuffer left, ffi::AnyBuffer right, ffi::Result<ffi::AnyBuffer> result,
+                           std::int64_t pattern_high, std::int64_t pattern_low, std::int64_t storage_code) {
+  const auto pattern = find<Pattern>(hash_of(pattern_high, pattern_low));
+  if (!pattern) return unknown_structure();
+  const auto storage = static_cast<Storage>(storage_code);
+  return for_scalar(left.element_type(), [&](auto scalar) -> ffi::Error {
+    using T = decltype(scalar);
+    const auto k = static_cast<Index>(right.dimensions().back());
+    const Batched<const T> l(left, slot == Slot::first ? 2 : 1), r(right, 2);
+    const Batched<T> out(*result, slot == Slot::first ? 1 : 2);
+    for (Offset i = 0; i < out.batch(); ++i) {
+      if constexpr (slot == Slot::first) {
+        product_v<T>(*pattern, storage, r[i], l[i], k, out[i]);
+      } else if constexpr (slot == Slot::second) {
+        product_x<T>(*pattern, storage, l[i], r[i], k, out[i]);
+      } else {
+        product_y<T>(*pattern, storage, l[i], r[i], k, out[i]);
+      }
+    }
+    return ffi::Error::Success();
+  });
+}
+
+// t(a, b, c): a is `first`, b `second`, c `third`.
+template <Slot slot>
+ffi::Error contract_handler(ffi::AnyBuffer left, ffi::AnyBuffer right, ffi::Result<ffi::AnyBuffer> result,
+                            std::int64_t a_high, std::int64_t a_low, std::int64_t b_high, std::int64_t b_low,
+                            std::int64_t c_high, std::int64_t c_low) {
+  const auto A = find<Pattern>(hash_of(a_high, a_low));
+  const auto B = find<Pattern>(hash_of(b_high, b_low));
+  const auto C = find<Pattern>(hash_of(c_high, c_low));
+  if (!A || !B || !C) return unknown_structure();
+  const Scratch scratch(C->n_rows * sizeof(Index));
+  if (!scratch) return out_of_memory("a product of sparse matrices");
+  return for_scalar(left.element_type(), [&](auto scalar) -> ffi::Error {
+    using T = decltype(scalar);
+    const Batched<const T> l(left, 1), r(right, 1);
+    const Batched<T> out(*result, 1);
+    for (Offset i = 0; i < out.batch(); ++i) {
+      if constexpr (slot == Slot::first) {
+        contract_a<T>(*A, *B, *C, r[i], l[i], out[i], scratch.as<Index>());
+      } else if constexpr (slot == Slot::second) {
+        contract_b<T>(*A, *B, *C, r[i], l[i], out[i], scratch.as<Index>());
+      } else {
+        contract_c<T>(*A, *B, *C, l[i], r[i], out[i], scratch.as<Index>());
+      }
+    }
+    return ffi::Error::Success();
+  });
+}
+
+ffi::Error gather_handler(ffi::AnyBuffer input, ffi::Result<ffi::AnyBuffer> output, std::int64_t map_high,
+                          std::int64_t map_low) {
+  const auto map = find<IndexMap>(hash_of(map_high, map_low));
+  if (!map) return unknown_structure();
+  return for_scalar(input.element_type(), [&](auto scalar) -> ffi::Error {
+    using T = decltype(scalar);
+    const Batched<const T> in(input, 1);
+    const Batched<T> out(*output, 1);
+    for (Offset i = 0; i < out.batch(); ++i) gather<T>(map->map, in[i], out[i]);
+    return ffi::Error::Success();
+  });
+}
+
+ffi::Error scatter_handler(ffi::AnyBuffer input, ffi::Result<ffi::AnyBuffer> output, std::int64_t map_high,
+                           std::int64_t map_low) {
+  const auto map = find<IndexMap>(hash_of(map_high, map_low));
+  if (!map) return unknown_structure();
+  return for_scalar(input.element_type(), [&](auto scalar) -> ffi::Error {
+    using T = decltype(scalar);
+    const Batched<const T> in(input, 1);
+    const Batched<T> out(*output, 1);
+    for (Offset i = 0; i < out.batch(); ++i) scatter<T>(map->map, in[i], out[i], out.size());
+    return ffi::Error::Success();
+  });
+}
+
+auto product_binding() {
+  return ffi::Ffi::Bind()
+      .Arg<ffi::AnyBuffer>()
+      .Arg<ffi::AnyBuffer>()
+      .Ret<ffi::AnyBuffer>()
+      .Attr<std::int64_t>("pattern_high")
+      .Attr<std::int64_t>("pattern_low")
+      .Attr<std::int64_t>("storage");
+}
+
+auto contract_binding() {
+  return ffi::Ffi::Bind()
+      .Arg<ffi::AnyBuffer>()
+      .Arg<ffi::AnyBuffer>()
+      .Ret<ffi::AnyBuffer>()
+      .Attr<std::int64_t>("a_high")
+      .Attr<std::int64_t>("a_low")
+      .Attr<std::int64_t>("b_high")
+      .Attr<std::int64_t>("b_low")
+      .Attr<std::int64_t>("c_high")
+      .Attr<std::int64_t>("c_low");
+}
+
+auto map_binding() {
+  return ffi::Ffi::Bind()
+      .Arg<ffi::AnyBuffer>()
+      .Ret<ffi::AnyBuffer>()
+      .Attr<std::int64_t>("map_high")
+      .Attr<std::int64_t>("map_low");
+}
+
+}  // namespace
+}  // namespace elimax
+
+using namespace elimax;
+
+#pragma GCC visibility push(default)
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_product_v, product_handler<Slot::first>, product_binding());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_product_x, product_handler<Slot::second>, product_binding());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_product_y, product_handler<Slot::third>, product_binding());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_contract_a, contract_handler<Slot::first>, contract_binding());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_contract_b, contract_handler<Slot::second>, contract_binding());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_contract_c, contract_handler<Slot::third>, contract_binding());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_gather, gather_handler, map_binding());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_scatter, scatter_handler, map_binding());
+
+#pragma GCC visibility pop
