@@ -1,0 +1,294 @@
+r"""Symbolic factorization: all of $P A P^\top = L L^H$ that does not depend on values.
+
+`analyze` orders a symmetric pattern and finds the elimination tree, the column counts, the supernodes with
+their rows, and the layout of the factor. In the numbering of the pivots, with . for a zero that is filled in,
+
+        x               supernode 0 owns column 0, its rows below are {2, 3}: they are
+          x             rows 1 and 2 of the front of its parent, supernode 1, which owns
+    L = x x x           columns 1, 2, 3. The factor holds one dense block per supernode:
+        x . x x         3 x 1, then 3 x 3, whose entries above the diagonal are unused.
+
+`embedding` says where the entries of A sit in these blocks.
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from . import _native
+from .index_map import LARGEST, IndexMap, content_digest, frozen
+from .ordering import Ordering, given, order
+from .pattern import Pattern
+
+# A supernode is merged with its parent when the result has at most `columns[k]` columns of which at most
+# the share `zeros[k]` of the entries are explicit zeros, for some k.
+_RELAXED_COLUMNS = (16, 48, LARGEST)
+_RELAXED_ZEROS = (0.8, 0.1, 0.05)
+
+# "auto" tries nested dissection where minimum degree predicts this many flops, in all and per entry: METIS
+# costs about as much as 10^4 flops per entry, and a pattern is factorized more than once.
+_MANY_FLOPS = 1e9
+_MANY_FLOPS_PER_ENTRY = 1e4
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Symbolic:
+    """The static structure of a Cholesky factorization: immutable, compared and hashed by content.
+
+    `analyze` makes it. Two of them are equal if they stem from the same pattern and pivot sequence.
+
+    **Arguments:**
+
+    - `pattern`: a symmetric pattern.
+    - `sequence`: the permutation that an ordering proposed; int32.
+    - `ordering`: the name of that ordering.
+    """
+
+    pattern: Pattern
+    sequence: np.ndarray
+    ordering: str
+    n: int = dataclasses.field(init=False)
+    supernodes: int = dataclasses.field(init=False)
+    nnz: int = dataclasses.field(init=False)
+    factor_size: int = dataclasses.field(init=False)
+    workspace: int = dataclasses.field(init=False)
+    max_columns: int = dataclasses.field(init=False)
+    max_rows: int = dataclasses.field(init=False)
+    max_below: int = dataclasses.field(init=False)
+    flops: float = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        put = functools.partial(object.__setattr__, self)
+        put("sequence", frozen(self.sequence))
+        handle = _native.analyze(
+            self.pattern.shape[0],
+            self.pattern.column_pointers,
+            self.pattern.rows,
+            self.sequence,
+            _RELAXED_COLUMNS,
+            _RELAXED_ZEROS,
+        )
+        put("_handle", handle)
+        scalars, flops = _native.symbolic_scalars(handle)
+        names = "n supernodes nnz factor_size workspace max_columns max_rows max_below".split()
+        for name, scalar in zip(names, scalars, strict=True):
+            put(name, scalar)
+        put("flops", flops)
+
+    # -- arrays: read-only views of native memory, in the numbering of the pivots
+
+    @functools.cached_property
+    def permutation(self) -> np.ndarray:
+        """`permutation[k]` is the row of A that is the k-th pivot: the ordering, postordered."""
+        return _native.symbolic_array(self._handle, "permutation")
+
+    @functools.cached_property
+    def parent(self) -> np.ndarray:
+        """The elimination tree: the first row below the diagonal in every column of L; -1 at a root."""
+        return _native.symbolic_array(self._handle, "parent")
+
+    @functools.cached_property
+    def column_counts(self) -> np.ndarray:
+        """The number of nonzeros in every column of L, the diagonal included, padding excluded."""
+        return _native.symbolic_array(self._handle, "counts")
+
+    @functools.cached_property
+    def super(self) -> np.ndarray:
+        """Supernode s owns the columns `super[s]` to `super[s + 1] - 1`."""
+        return _native.symbolic_array(self._handle, "super")
+
+    @functools.cached_property
+    def super_parent(self) -> np.ndarray:
+        """The tree of supernodes; -1 at a root."""
+        return _native.symbolic_array(self._handle, "super_parent")
+
+    @functools.cached_property
+    def row_ptr(self) -> np.ndarray:
+        """The rows of supernode s below its columns are `rows[row_ptr[s] : row_ptr[s + 1]]`."""
+        return _native.symbolic_array(self._handle, "row_ptr")
+
+    @functools.cached_property
+    def rows(self) -> np.ndarray:
+        """The rows below the columns of every supernode, increasing."""
+        return _native.symbolic_array(self._handle, "rows")
+
+    @functools.cached_property
+    def relative(self) -> np.ndarray:
+        """For every entry of `rows`, its position among columns and rows of the parent supernode."""
+        return _native.symbolic_array(self._handle, "relative")
+
+    @functools.cached_property
+    def panel(self) -> np.ndarray:
+        """The block of supernode s, column by column, is `factor[panel[s] : panel[s + 1]]`."""
+        return _native.symbolic_array(self._handle, "panel")
+
+    @functools.cached_property
+    def update(self) -> np.ndarray:
+        """Where the update matrix of supernode s lies in the workspace."""
+        return _native.symbolic_array(self._handle, "update")
+
+    # -- what the numeric kernels need
+
+    def pin(self, name: str = "symbolic") -> dict[str, np.int64]:
+        """Registers the structure natively; the attributes by which an FFI call names it."""
+        _native.pin_symbolic(self._handle, self.digest)
+        return _native.hash_attributes(name, self.digest)
+
+    def embedding(self, pattern: Pattern) -> "Embedding":
+        """Where the values of a symmetric pattern, in the caller's numbering, sit in the factor; cached.
+
+        **Raises:** `ValueError` naming an entry that lies outside of the filled pattern L + L^T.
+        """
+        return _embedding(self, pattern)
+
+    def factor_pattern(self) -> tuple[Pattern, IndexMap]:
+        """The exact pattern of L, in the numbering of the pivots, and the map that gathers its values from
+        the factor; cached.
+
+        **Raises:** `ValueError` if they outgrow 32-bit integers.
+        """
+        return _factor_pattern(self)
+
+    # -- identity
+
+    @functools.cached_property
+    def digest(self) -> bytes:
+        """128 bits that identify the content."""
+        pattern = np.frombuffer(self.pattern.digest, np.int64)
+        shares = np.array(_RELAXED_ZEROS).view(np.int64)
+        header = (*pattern.tolist(), *_RELAXED_COLUMNS, *shares.tolist())
+        return content_digest("cholesky", header, self.sequence)
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return isinstance(other, Symbolic) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __reduce__(self):
+        return Symbolic, (self.pattern, self.sequence, self.ordering)
+
+    def __repr__(self) -> str:
+        return (
+            f"Symbolic(n={self.n}, nnz(L)={self.nnz}, flops={self.flops:.3g}, "
+            f"supernodes={self.supernodes}, ordering={self.ordering!r})"
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Embedding:
+    """Where the values of a symmetric pattern sit in the factor of a `Symbolic`: immutable, hashed by content.
+
+    **Raises:** `ValueError` naming an entry that lies outside of the filled pattern L + L^T.
+    """
+
+    symbolic: Symbolic
+    pattern: Pattern
+
+    def __post_init__(self) -> None:
+        symbolic, pattern = self.symbolic, self.pattern
+        _check_symmetric(pattern)
+        if pattern.shape != symbolic.pattern.shape:
+            raise ValueError(
+                f"the pattern has shape {pattern.shape}, but what was analyzed has {symbolic.pattern.shape}"
+            )
+        handle, outside = _native.embed(
+            symbolic._handle, symbolic.n, pattern.column_pointers, pattern.rows
+        )
+        if handle is None:
+            raise ValueError(
+                f"the entry ({pattern.rows[outside]}, {pattern.columns[outside]}) lies outside of the filled "
+                "pattern L + L^T of what was analyzed. Analyze a pattern that holds it, for example the union of both."
+            )
+        object.__setattr__(self, "_handle", handle)
+
+    def pin(self, name: str = "embedding") -> dict[str, np.int64]:
+        """Registers the embedding natively; the attributes by which an FFI call names it."""
+        _native.pin_embedding(self._handle, self.digest)
+        return _native.hash_attributes(name, self.digest)
+
+    @functools.cached_property
+    def digest(self) -> bytes:
+        """128 bits that identify the content."""
+        words = np.frombuffer(self.symbolic.digest + self.pattern.digest, np.int64)
+        return content_digest("embedding", tuple(words.tolist()))
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return isinstance(other, Embedding) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __reduce__(self):
+        return Embedding, (self.symbolic, self.pattern)
+
+    def __repr__(self) -> str:
+        return f"Embedding({self.pattern!r} in {self.symbolic!r})"
+
+
+def analyze(pattern: Pattern, ordering: Ordering = "auto") -> Symbolic:
+    """The symbolic factorization of a symmetric pattern; a missing diagonal is taken to be there.
+
+    **Arguments:**
+
+    - `ordering`: "auto", "amd", "nd", "natural" or a permutation. "auto" is approximate minimum degree, or nested
+      dissection where that was worth trying and predicts fewer flops.
+
+    **Returns:** a `Symbolic`; the latest ones are kept, so that analyzing a pattern again is a look-up.
+
+    **Raises:** `TypeError` if `pattern` is not a `Pattern`; `ValueError` if it is not symmetric, or for an
+    `ordering` that is neither known nor a permutation.
+
+    **Cost:** the ordering, then nearly O(nnz(A) + rows of all supernodes).
+    """
+    if not isinstance(pattern, Pattern):
+        raise TypeError(f"analyze: expected a Pattern, got a {type(pattern).__name__}")
+    _check_symmetric(pattern)
+    if isinstance(ordering, str):
+        return _analyze(pattern, ordering, b"")
+    return _analyze(pattern, "given", given(pattern.shape[0], ordering).tobytes())
+
+
+def _check_symmetric(pattern: Pattern) -> None:
+    if not pattern.symmetric:
+        raise ValueError(
+            f"the pattern must be symmetric (its lower triangle), got a general one of shape {pattern.shape}; "
+            "Pattern.lower() takes the lower triangle of a square pattern that is structurally symmetric"
+        )
+
+
+@functools.lru_cache(maxsize=32)
+def _analyze(pattern: Pattern, name: str, permutation: bytes) -> Symbolic:
+    if name == "given":
+        return Symbolic(pattern, np.frombuffer(permutation, np.int32), name)
+    if name != "auto":
+        return Symbolic(pattern, order(pattern, name), name)
+    symbolic = _analyze(pattern, "amd", b"")
+    if symbolic.flops < max(_MANY_FLOPS, _MANY_FLOPS_PER_ENTRY * pattern.nnz):
+        return symbolic
+    dissected = _analyze(pattern, "nd", b"")
+    return dissected if dissected.flops < symbolic.flops else symbolic
+
+
+@functools.lru_cache(maxsize=32)
+def _embedding(symbolic: Symbolic, pattern: Pattern) -> Embedding:
+    return Embedding(symbolic, pattern)
+
+
+@functools.lru_cache(maxsize=8)
+def _factor_pattern(symbolic: Symbolic) -> tuple[Pattern, IndexMap]:
+    n, nnz = symbolic.n, symbolic.nnz
+    if symbolic.factor_size > LARGEST:
+        raise ValueError(
+            f"L with {nnz} nonzeros is too large to be a matrix of its own; use solve and half_solve instead"
+        )
+    A = symbolic.pattern
+    pointers, rows, position = _native.factor_pattern(
+        symbolic._handle, n, nnz, A.column_pointers, A.rows
+    )
+    return Pattern((n, n), pointers, rows), IndexMap(position, symbolic.factor_size)
