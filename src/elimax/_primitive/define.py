@@ -33,6 +33,7 @@ class Kernel:
     - `results`: shapes and dtypes of the results, from those of the operands and the static parameters. A
       single `Shape` instead of a tuple means a primitive with one result.
     - `attributes`: from the static parameters, the attributes of the native call; pins the structures.
+    - `target`: the native handler, the symbol `elimax_TARGET` of the shared library; the name, if empty.
     - `n_derivative_only`: how many leading operands the kernel never sees: values of A that only derivative
       rules need.
     - `fold`: an optional special batching rule, tried first; returns None if it does not apply.
@@ -42,6 +43,7 @@ class Kernel:
     ranks: tuple[int, ...]
     results: Callable[..., Shape | tuple[Shape, ...]]
     attributes: Callable[..., dict[str, Any]]
+    target: str = ""
     n_derivative_only: int = 0
     fold: Callable[..., tuple[Any, Any] | None] | None = None
 
@@ -71,14 +73,12 @@ def is_traced(x: Any) -> bool:
 
 
 def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
-    """The JAX primitive of a native kernel, with everything but derivatives.
-
-    The native handler is the symbol `elimax_NAME` of the shared library.
-    """
+    """The JAX primitive of a native kernel, with everything but derivatives."""
     primitive = Primitive(f"elimax_{kernel.name}")
     primitive.multiple_results = multiple_results
-    handler = jax.ffi.pycapsule(getattr(_native.library, primitive.name))
-    jax.ffi.register_ffi_target(primitive.name, handler, platform="cpu")
+    target = f"elimax_{kernel.target or kernel.name}"
+    handler = jax.ffi.pycapsule(getattr(_native.library, target))
+    jax.ffi.register_ffi_target(target, handler, platform="cpu")
 
     def abstract(*operands: Any, **params: Any) -> Any:
         results = [
@@ -88,7 +88,7 @@ def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
 
     def call(*operands: jax.Array, **params: Any) -> Any:
         results = kernel.result_shapes(operands, params)
-        native = jax.ffi.ffi_call(primitive.name, results if multiple_results else results[0])
+        native = jax.ffi.ffi_call(target, results if multiple_results else results[0])
         return native(*operands[kernel.n_derivative_only :], **kernel.attributes(**params))
 
     def batch(operands: Sequence[Any], dims: Sequence[Any], **params: Any) -> tuple[Any, Any]:
@@ -96,11 +96,11 @@ def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
             folded = kernel.fold(operands, dims, **params)
             if folded is not None:
                 return folded
-        operands, inner = _merge_batch_dimensions(kernel, operands, dims)
+        operands, split = _merge_batch_dimensions(kernel, operands, dims)
         results = primitive.bind(*operands, **params)
         if not multiple_results:
-            return _split_batch_dimension(results, inner), 0
-        return [_split_batch_dimension(x, inner) for x in results], [0] * len(results)
+            return _split_batch_dimension(results, split), 0
+        return [_split_batch_dimension(x, split) for x in results], [0] * len(results)
 
     primitive.def_abstract_eval(abstract)
     primitive.def_impl(functools.partial(_evaluate, primitive))
@@ -133,10 +133,10 @@ def _wrong_platform(name: str, ctx: Any, *operands: Any, **params: Any) -> Any:
 
 def _merge_batch_dimensions(
     kernel: Kernel, operands: Sequence[Any], dims: Sequence[Any]
-) -> tuple[list[Any], int | None]:
+) -> tuple[list[Any], tuple[int, int] | None]:
     """Moves the new batch dimension to the front and folds it into an inner one, if there is one.
 
-    Returns the operands and the size of the inner batch dimension, or None if there was none.
+    Returns the operands, and the (outer, inner) sizes if two dimensions were folded.
     """
     moved = [
         x if dim is None else jnp.moveaxis(x, dim, 0)
@@ -160,8 +160,8 @@ def _merge_batch_dimensions(
                 x = x[:, None]
             x = jnp.broadcast_to(x, (outer, inner, *core)).reshape(outer * inner, *core)
         merged.append(x)
-    return merged, inner
+    return merged, (outer, inner)
 
 
-def _split_batch_dimension(x: jax.Array, inner: int | None) -> jax.Array:
-    return x if inner is None else x.reshape(-1, inner, *x.shape[1:])
+def _split_batch_dimension(x: jax.Array, split: tuple[int, int] | None) -> jax.Array:
+    return x if split is None else x.reshape(*split, *x.shape[1:])

@@ -1,0 +1,290 @@
+"""The Cholesky factor: solve, log-determinant, selected inverse, sampling halves.
+
+A factor is a pytree of arrays over a static `Symbolic`: the values of A, the numeric factor, the status.
+Everything computed from it is differentiable in the values of A and shares the one numeric factorization.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Inexact, Int
+
+from elimax import _results
+from elimax._matrix import SparseMatrix, SymmetricMatrix
+from elimax._primitive import derivative as derivative  # registers every rule
+from elimax._primitive.define import is_traced
+from elimax._primitive.factor import cholesky_factor, factor_values
+from elimax._primitive.product import gather, scatter
+from elimax._primitive.selected_inverse import inverse_gradient, logdet as _logdet
+from elimax._primitive.solve import Part, solve as _solve
+from elimax._structure.index_map import IndexMap
+from elimax._structure.ordering import Ordering
+from elimax._structure.pattern import Pattern
+from elimax._structure.symbolic import Embedding, Symbolic, analyze as _analyze
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=("matrix", "values", "status", "detail"),
+    meta_fields=("symbolic",),
+)
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cholesky:
+    r"""$P A P^\top = L L^\mathsf{H}$ for a symmetric or Hermitian positive definite matrix.
+
+    Made by `elimax.cholesky`; a pytree that can be passed into and out of `jit`, `vmap` and `scan`.
+
+    **Attributes:**
+
+    - `matrix`: the factorized matrix.
+    - `symbolic`: the static structure (ordering, elimination tree, supernodes).
+    - `values`: the numeric factor in the layout of `symbolic` (a cache without derivative).
+    - `status`: int32; 0, or 1 + the failing column in the caller's numbering, or a negative code
+      (-1: a NaN or infinite value).
+    - `detail`: int32; with status -1 the position of the offending entry of `matrix.values`.
+    """
+
+    matrix: SymmetricMatrix
+    symbolic: Symbolic
+    values: Inexact[Array, " size"]
+    status: Int[Array, ""]
+    detail: Int[Array, ""]
+
+    @property
+    def _embedding(self) -> Embedding:
+        return self.symbolic.embedding(self.matrix.pattern)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.matrix.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.values.dtype
+
+    @property
+    def permutation(self) -> np.ndarray:
+        """The fill-reducing permutation, static: (P b)[k] = b[permutation[k]]."""
+        return self.symbolic.permutation
+
+    @property
+    def L(self) -> SparseMatrix:
+        r"""The lower triangular factor of $P A P^\top$ on its exact pattern, without padding.
+
+        **Raises:** `NotImplementedError` when it is differentiated in the values of A.
+
+        **Cost:** one gather of nnz(L) entries; the pattern is computed once per `symbolic`.
+        """
+        pattern, index_map = self.symbolic.factor_pattern()
+        values = factor_values(self.matrix.values, self.values, index_map)
+        return SparseMatrix(pattern, values)
+
+    def solve(self, b: Inexact[ArrayLike, " n"] | Inexact[ArrayLike, "n k"]) -> Inexact[Array, "n ..."]:
+        r"""$x = A^{-1} b$ for one right-hand side or k of them.
+
+        **Arguments:**
+
+        - `b`: right-hand sides; real ones are promoted if A is complex.
+
+        **Returns:** x with the shape of `b`; NaN if the factorization failed.
+
+        **Raises:** `ValueError` if the shape of `b` does not fit, `TypeError` if its dtype does not.
+
+        **Derivative:** $x' = A^{-1}(b' - A' x)$, in both arguments, every order and mode.
+
+        **Cost:** 4 nnz(L) flops a right-hand side; a derivative costs one more solve.
+        """
+        return self._solve(b, "whole")
+
+    def half_solve(
+        self, z: Inexact[ArrayLike, " n"] | Inexact[ArrayLike, "n k"], *, transpose: bool = False
+    ) -> Inexact[Array, "n ..."]:
+        r"""One half of a solve: $L^{-1} P z$, which whitens; with `transpose` $P^\top L^{-\mathsf{H}} z$.
+
+        If z is standard normal, $P^\top L^{-\mathsf{H}} z$ is a draw from $N(0, A^{-1})$.
+        `half_solve(half_solve(b), transpose=True)` is `solve(b)`.
+
+        **Raises:** as `solve`; `NotImplementedError` when it is differentiated in the values of A.
+
+        **Derivative:** in `z`.
+
+        **Cost:** 2 nnz(L) flops a right-hand side.
+        """
+        return self._solve(z, "backward" if transpose else "forward")
+
+    def logdet(self) -> Float[Array, ""]:
+        r"""$\log\det A$, natural logarithm; NaN if the factorization failed.
+
+        **Derivative:** with respect to `matrix.values` the gradient is $(A^{-1})_{ii}$ on the diagonal and
+        $2\,\overline{(A^{-1})_{ij}}$ off it, because a stored off-diagonal value stands for two entries. Every order
+        and mode.
+
+        **Cost:** n logarithms; the gradient costs one selected inversion.
+        """
+        return _logdet(self.matrix.values, self.values, self.symbolic, self._embedding)
+
+    def selected_inverse(self, pattern: Pattern | None = None) -> SymmetricMatrix:
+        r"""The entries of $A^{-1}$ on the pattern of A, or on any symmetric `pattern` inside the filled one.
+
+        The whole inverse is dense; this is the part that the gradient of `logdet` and the marginal
+        variances of a Gaussian need.
+
+        **Arguments:**
+
+        - `pattern`: a symmetric pattern (lower triangle) within that of L + L^T; that of A if None.
+
+        **Raises:** `ValueError` if `pattern` has entries outside of the filled pattern.
+
+        **Derivative:** $(A^{-1})' = -A^{-1} A' A^{-1}$ on the same pattern; every order and mode. Values off the
+        diagonal are single entries of the inverse: the factor 2 of `logdet`'s gradient is not in them.
+
+        **Cost:** about two factorizations.
+
+        **Source:** Takahashi, Fagan and Chin (1973); Erisman and Tinney, CACM 18 (1975).
+        """
+        pattern = self.matrix.pattern if pattern is None else pattern
+        gradient, support = self._inverse_gradient(pattern)
+        diagonal = support.diagonal_map
+        # The gradient of log det holds (A^-1)_ii and 2 conj((A^-1)_ij).
+        doubled = gradient + scatter(gather(gradient, diagonal), diagonal)
+        values = gather(0.5 * jnp.conj(doubled), support.embedding_map(pattern))
+        return SymmetricMatrix(pattern, values, hermitian=self.matrix.hermitian)
+
+    def inverse_diagonal(self) -> Float[Array, " n"]:
+        r"""$\mathrm{diag}(A^{-1})$: the marginal variances if A is a precision matrix. Real.
+
+        **Derivative:** every order and mode.
+
+        **Cost:** about two factorizations.
+        """
+        gradient, support = self._inverse_gradient(self.matrix.pattern.with_diagonal())
+        return jnp.real(gather(gradient, support.diagonal_map))
+
+    def _solve(self, b: Any, part: Part) -> Array:
+        b = jnp.asarray(b)
+        if b.ndim not in (1, 2) or b.shape[0] != self.shape[0]:
+            raise ValueError(
+                f"`b` must have shape ({self.shape[0]},) or ({self.shape[0]}, k) to fit a matrix of shape "
+                f"{self.shape}, got {b.shape}. For a batch of right-hand sides use jax.vmap."
+            )
+        dtype = jnp.result_type(b.dtype, self.dtype)
+        if dtype != self.dtype:
+            raise TypeError(
+                f"`b` has dtype {b.dtype}, the matrix {self.dtype}: a solve computes in the precision of the matrix. "
+                f"Convert one of them with astype."
+            )
+        columns = b.astype(dtype).reshape(b.shape[0], -1) if b.ndim == 1 else b.astype(dtype)
+        x = _solve(self.matrix.values, self.values, columns, self.symbolic, self._embedding, part)
+        return x.reshape(b.shape)
+
+    def _inverse_gradient(self, pattern: Pattern) -> tuple[Array, Pattern]:
+        """G_0 on a pattern that holds `pattern`, that of A and the diagonal; and that pattern."""
+        support = self.matrix.pattern.union(pattern).with_diagonal()
+        values = self.matrix.on_pattern(support).values
+        embedding = self.symbolic.embedding(support)
+        gradient = inverse_gradient(
+            values, self.values, symbolic=self.symbolic, embedding=embedding
+        )
+        return gradient, support
+
+    def __repr__(self) -> str:
+        return f"Cholesky(shape={self.shape}, dtype={self.dtype}, {self.symbolic!r})"
+
+
+def cholesky(
+    A: SymmetricMatrix,
+    symbolic: Symbolic | None = None,
+    ordering: Ordering = "auto",
+    throw: bool = True,
+) -> Cholesky:
+    r"""Factorizes a symmetric or Hermitian positive definite matrix: $P A P^\top = L L^\mathsf{H}$.
+
+    **Arguments:**
+
+    - `A`: the matrix, in float32, float64, complex64 or complex128; computed in its own precision.
+    - `symbolic`: what `analyze` returned for a pattern that holds that of A; analyzed (and cached) if None.
+    - `ordering`: "auto", "amd", "nd", "natural" or a permutation; only used without `symbolic`.
+    - `throw`: whether a failure is an error. Outside of a trace that is `FactorizationError`; under `jit`, `vmap`
+      or `grad` the running program raises JAX's own error with the same sentence. With False, everything
+      computed from the factor is NaN and `status` says why.
+
+    **Returns:** the factor.
+
+    **Raises:** `TypeError` or `ValueError` for a matrix that is not a `SymmetricMatrix` or is complex
+    symmetric instead of Hermitian. `FactorizationError` if a pivot is not above rounding level (the matrix is not
+    positive definite, or only within rounding) or a value is NaN or infinite.
+
+    **Derivative:** of everything computed from the factor, with respect to `A.values`; the factor itself is a
+    cache and is computed once.
+
+    **Cost:** `symbolic.flops` flops and `symbolic.factor_size` entries of memory.
+
+    **Source:** multifrontal elimination: Duff and Reid, TOMS 9 (1983); Liu, SIAM Review 34 (1992).
+    """
+    _check_matrix(A)
+    symbolic = _analyze(A.pattern, ordering) if symbolic is None else symbolic
+    embedding = symbolic.embedding(A.pattern)
+    traced = is_traced(A.values)
+    values, status, detail = cholesky_factor(
+        A.values, symbolic, embedding, throw=throw and traced
+    )
+    if throw and not traced:
+        _results.check(
+            np.asarray(status), np.asarray(detail), _results.NOT_POSITIVE_DEFINITE_SENTENCE
+        )
+    return Cholesky(A, symbolic, values, status, detail)
+
+
+def _check_matrix(A: Any) -> None:
+    if not isinstance(A, SymmetricMatrix):
+        raise TypeError(
+            f"`A` must be a SymmetricMatrix, got {type(A).__name__}. Build one with SymmetricMatrix.from_scipy or, from a "
+            "SparseMatrix that is symmetric, with SymmetricMatrix.from_general."
+        )
+    if jnp.iscomplexobj(A.values) and not A.hermitian:
+        raise ValueError(
+            "`A` is complex symmetric (hermitian=False) and so has no Cholesky factorization. Build it with "
+            "hermitian=True if it is Hermitian."
+        )
+
+
+def analyze(
+    A: SymmetricMatrix | Pattern, kind: str = "cholesky", ordering: Ordering = "auto"
+) -> Symbolic:
+    """The symbolic analysis of a symmetric pattern: ordering, elimination tree, supernodes, sizes and flops.
+
+    **Arguments:**
+
+    - `A`: a symmetric matrix or its pattern; values don't matter.
+    - `kind`: "cholesky".
+    - `ordering`: "auto" (the one of "amd" and "nd" that predicts fewer flops; nested dissection is tried only
+      where the work is large enough to pay for it), "amd", "nd", "natural" or a permutation.
+
+    **Returns:** a `Symbolic`, cached per pattern and ordering.
+
+    **Raises:** `ValueError` for a pattern that is not symmetric or an unknown kind or ordering.
+
+    **Cost:** nearly linear in nnz(A) plus the cost of the ordering, on the host; a hash look-up if cached.
+    """
+    if kind != "cholesky":
+        raise ValueError(f"`kind` must be 'cholesky', got {kind!r}")
+    return _analyze(A if isinstance(A, Pattern) else A.pattern, ordering)
+
+
+def solve(A: SymmetricMatrix, b: Inexact[ArrayLike, "n ..."], **options: Any) -> Inexact[Array, "n ..."]:
+    r"""$A^{-1} b$ in one call: `cholesky(A, **options).solve(b)`."""
+    return cholesky(A, **options).solve(b)
+
+
+def logdet(A: SymmetricMatrix, **options: Any) -> Float[Array, ""]:
+    r"""$\log\det A$ in one call: `cholesky(A, **options).logdet()`."""
+    return cholesky(A, **options).logdet()
+
+
+def selected_inverse(A: SymmetricMatrix, **options: Any) -> SymmetricMatrix:
+    r"""$A^{-1}$ on the pattern of A in one call: `cholesky(A, **options).selected_inverse()`."""
+    return cholesky(A, **options).selected_inverse()

@@ -1,0 +1,182 @@
+"""Every jvp and transpose rule: the formula, its source, the code.
+
+Primitives do not know each other; this file knows them all. Rules are stated in terms of A: the factor that a
+primitive takes is a cache of A, computed from `stop_gradient(A)`, and has no tangent.
+
+Conventions. For real A, a direction v of the stored values stands for the symmetric matrix A(v). For Hermitian A
+the maps v -> A(v) and everything below are real-linear, and JAX's transpose is with respect to the pairing
+Re(sum s v), without conjugation.
+
+Operands may carry a leading batch dimension each (define.py), so rules contract the last axis only, and the
+cotangent of an operand that the whole batch shares is summed over the batch.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.interpreters import ad
+
+from elimax._primitive.factor import factor_values_p
+from elimax._primitive.product import product
+from elimax._primitive.selected_inverse import inverse_gradient_p, logdet_p
+from elimax._primitive.solve import solve_p
+from elimax._primitive.triangular import triangular_solve_p
+
+
+def _is_zero(tangent: Any) -> bool:
+    return isinstance(tangent, ad.Zero)
+
+
+def _zero_like(primal_out: Any) -> ad.Zero:
+    return ad.Zero(jax.typeof(primal_out).to_tangent_aval())
+
+
+def _sum(terms: Sequence[Any], primal_out: Any) -> Any:
+    """The sum of the tangents that are not symbolically zero."""
+    if not terms:
+        return _zero_like(primal_out)
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def _shared(ct: Any, operand: Any) -> Any:
+    """Sums a batch of cotangents of an operand that has no batch dimension."""
+    return ct.sum(axis=0) if ct.ndim > operand.aval.ndim else ct
+
+
+# --- solve -----------------------------------------------------------------------------------------
+# A x = b  =>  A' x + A x' = b'  =>  x' = A^-1 (b' - A' x)       (Giles 2008, section 2.3.1)
+
+
+def _solve_jvp(primals, tangents, *, symbolic, embedding, part):
+    a, factor, b = primals
+    ta, _, tb = tangents
+    params = dict(symbolic=symbolic, embedding=embedding, part=part)
+    x = solve_p.bind(a, factor, b, **params)
+    if part != "whole" and not _is_zero(ta):
+        raise NotImplementedError(
+            "elimax: half_solve is differentiable in its right-hand side only, and it was differentiated in the "
+            "values of the matrix. Use solve, logdet or selected_inverse, which have all derivatives."
+        )
+    terms = [] if _is_zero(tb) else [tb]
+    if not _is_zero(ta):
+        storage = "hermitian" if jnp.iscomplexobj(a) else "symmetric"
+        terms.append(-product(ta, x, embedding.pattern, storage))
+    if not terms:
+        return x, _zero_like(x)
+    return x, solve_p.bind(a, factor, _sum(terms, x), **params)
+
+
+# The transpose of b -> A^-1 b is A^-T = conj(A^-1 conj(.)); those of the halves are each other, conjugated.
+_TRANSPOSED_PART = {"whole": "whole", "forward": "backward", "backward": "forward"}
+
+
+def _solve_transpose(ct, a, factor, b, *, symbolic, embedding, part):
+    if _is_zero(ct):
+        return None, None, ad.Zero(b.aval)
+    transposed = solve_p.bind(
+        a,
+        factor,
+        jnp.conj(ct),
+        symbolic=symbolic,
+        embedding=embedding,
+        part=_TRANSPOSED_PART[part],
+    )
+    return None, None, _shared(jnp.conj(transposed), b)
+
+
+ad.primitive_jvps[solve_p] = _solve_jvp
+ad.primitive_transposes[solve_p] = _solve_transpose
+
+
+# --- log-determinant and the selected inverse ------------------------------------------------------
+# f = log det A  =>  f' = tr(A^-1 A') = Re <G_0(a), a'>          (Giles 2008, section 2.2.4)
+
+
+def _logdet_jvp(primals, tangents, **params):
+    a, factor = primals
+    ta, _ = tangents
+    value = logdet_p.bind(a, factor, **params)
+    if _is_zero(ta):
+        return value, _zero_like(value)
+    gradient = inverse_gradient_p.bind(a, factor, **params)
+    return value, jnp.real(jnp.sum(gradient * ta, axis=-1))
+
+
+# G_k' = G_{k+1}(a; v, a') + sum_i G_k(a; v with v_i replaced by v_i')
+# <s, G_k(a; .., v_i, ..)> = D^{k+1} f(a)[.., v_i, .., s] is symmetric in v_i and s: the transpose swaps them.
+
+
+def _inverse_gradient_jvp(primals, tangents, **params):
+    a, factor, *v = primals
+    ta, _, *tv = tangents
+    value = inverse_gradient_p.bind(a, factor, *v, **params)
+    terms = [] if _is_zero(ta) else [inverse_gradient_p.bind(a, factor, *v, ta, **params)]
+    for i, tvi in enumerate(tv):
+        if not _is_zero(tvi):
+            terms.append(inverse_gradient_p.bind(a, factor, *v[:i], tvi, *v[i + 1 :], **params))
+    return value, _sum(terms, value)
+
+
+def _inverse_gradient_transpose(ct, a, factor, *v, **params):
+    where = next(i for i, vi in enumerate(v) if ad.is_undefined_primal(vi))
+    if _is_zero(ct):
+        ct_v = ad.Zero(v[where].aval)
+    else:
+        ct_v = inverse_gradient_p.bind(a, factor, *v[:where], ct, *v[where + 1 :], **params)
+        ct_v = _shared(ct_v, v[where])
+    return None, None, *(ct_v if i == where else None for i in range(len(v)))
+
+
+ad.primitive_jvps[logdet_p] = _logdet_jvp
+ad.primitive_jvps[inverse_gradient_p] = _inverse_gradient_jvp
+ad.primitive_transposes[inverse_gradient_p] = _inverse_gradient_transpose
+
+
+# --- the factor itself -----------------------------------------------------------------------------
+
+
+def _factor_values_jvp(primals, tangents, **params):
+    values = factor_values_p.bind(*primals, **params)
+    if not _is_zero(tangents[0]):
+        raise NotImplementedError(
+            "elimax: the values of F.L are not differentiable in the matrix yet. Use solve, logdet or "
+            "selected_inverse, which have all derivatives, or jax.lax.stop_gradient around F.L.values."
+        )
+    return values, _zero_like(values)
+
+
+ad.primitive_jvps[factor_values_p] = _factor_values_jvp
+
+
+# --- triangular solve ------------------------------------------------------------------------------
+# op(T) x = b  =>  x' = op(T)^-1 (b' - op(T') x); the transpose in b is op(T)^-T.
+
+
+def _triangular_solve_jvp(primals, tangents, **params):
+    t, b = primals
+    tt, tb = tangents
+    x, status = triangular_solve_p.bind(t, b, **params)
+    terms = [] if _is_zero(tb) else [tb]
+    if not _is_zero(tt):
+        terms.append(-product(tt, x, params["pattern"], "general", transpose=params["transpose"]))
+    if not terms:
+        return (x, status), (_zero_like(x), _zero_like(status))
+    tx, _ = triangular_solve_p.bind(t, _sum(terms, x), **params)
+    return (x, status), (tx, _zero_like(status))
+
+
+def _triangular_solve_transpose(cts, t, b, *, transpose, **params):
+    ct, _ = cts
+    if _is_zero(ct):
+        return None, ad.Zero(b.aval)
+    ct_b, _ = triangular_solve_p.bind(t, ct, transpose=not transpose, **params)
+    return None, _shared(ct_b, b)
+
+
+ad.primitive_jvps[triangular_solve_p] = _triangular_solve_jvp
+ad.primitive_transposes[triangular_solve_p] = _triangular_solve_transpose

@@ -1,0 +1,51 @@
+"""A^-1 b from the Cholesky factor, and its triangular halves."""
+
+from typing import Literal
+
+import jax.numpy as jnp
+from jaxtyping import Array, Inexact
+
+from elimax._primitive.define import Kernel, Shape, define
+from elimax._structure.symbolic import Embedding, Symbolic
+
+Part = Literal["whole", "forward", "backward"]
+_PARTS = ("whole", "forward", "backward")  # the numbers of SolvePart in core.h
+
+
+def _results(a: Shape, factor: Shape, b: Shape, *, symbolic, embedding, part):
+    return b
+
+
+def _attributes(*, symbolic: Symbolic, embedding: Embedding, part: Part):
+    return {**symbolic.pin(), "part": _PARTS.index(part)}
+
+
+def _fold_into_columns(operands, dims, **params):
+    """A batch of right-hand sides for one matrix is one solve with more columns."""
+    a, factor, b = operands
+    unbatched = a.ndim == 1 and factor.ndim == 1 and dims[0] is None and dims[1] is None
+    if not unbatched or b.ndim != 3:
+        return None
+    b = jnp.moveaxis(b, dims[2], 1)
+    n, batch, k = b.shape
+    x = solve_p.bind(a, factor, b.reshape(n, batch * k), **params)
+    return x.reshape(n, batch, k), 1
+
+
+solve_p = define(
+    Kernel(
+        "solve", (1, 1, 2), _results, _attributes, n_derivative_only=1, fold=_fold_into_columns
+    )
+)
+
+
+def solve(
+    a: Inexact[Array, " nnz"],
+    factor: Inexact[Array, " size"],
+    b: Inexact[Array, "n k"],
+    symbolic: Symbolic,
+    embedding: Embedding,
+    part: Part = "whole",
+) -> Inexact[Array, "n k"]:
+    """A^-1 b; or one half of it: L^-1 P b (`forward`), P^T L^-H b (`backward`)."""
+    return solve_p.bind(a, factor, b, symbolic=symbolic, embedding=embedding, part=part)
