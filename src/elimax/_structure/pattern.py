@@ -212,6 +212,13 @@ class Pattern:
         """
         return _lower(self)
 
+    def triangle(self, lower: bool, strict: bool = False) -> tuple["Pattern", IndexMap]:
+        """The entries of one triangle of a general pattern, as a general pattern.
+
+        With `strict` the diagonal is left out.
+        """
+        return _triangle(self, lower, strict)
+
     def diagonal(self) -> IndexMap:
         """Gathers the diagonal of a matrix; `ZERO` where the pattern has no entry."""
         return _diagonal(self)
@@ -360,6 +367,15 @@ def _lower(A: Pattern) -> tuple[Pattern, IndexMap]:
     kept = np.flatnonzero(A.rows >= A.columns)
     lower = Pattern.from_coo(A.rows[kept], A.columns[kept], A.shape, True)
     return lower, IndexMap(kept, A.nnz)
+
+
+@_cached
+def _triangle(A: Pattern, lower: bool, strict: bool) -> tuple[Pattern, IndexMap]:
+    if A.symmetric:
+        raise ValueError("triangle: a symmetric pattern holds its lower triangle already")
+    below = A.rows - A.columns if lower else A.columns - A.rows
+    kept = np.flatnonzero(below > 0 if strict else below >= 0)
+    return Pattern.from_coo(A.rows[kept], A.columns[kept], A.shape), IndexMap(kept, A.nnz)
 
 
 @_cached
