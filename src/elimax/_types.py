@@ -1,32 +1,47 @@
-"""The vocabulary of shapes and dtypes, and the way data become values.
+"""The vocabulary of shapes and dtypes, and how data become values.
 
-Sizes: `m` rows, `n` columns, `nnz` stored entries, `k` right-hand sides.
+Shapes are written with `m` rows, `n` columns, `nnz` stored entries and `k` right-hand sides. Numbers are
+float32, float64, complex64 or complex128, and every one of them is computed in its own precision.
 """
 
 import warnings
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Inexact
 
-type_error = "must be real or complex numbers (integers become floating point)"
-
-Values = Inexact[Array, " nnz"]
 Scalar = Inexact[Array, ""]
+Values = Inexact[Array, " nnz"]
+
+DTYPES = ("float32", "float64", "complex64", "complex128")
 
 
-def as_values(name: str, data) -> Inexact[Array, "..."]:
-    """`data` as a JAX array of floating point or complex dtype; integers become the default float.
+def as_numbers(name: str, data: Any) -> Inexact[Array, "..."]:
+    """`data` as a JAX array of one of the four dtypes; integers become the default float.
 
-    **Raises:** `TypeError` naming the argument for booleans, objects and other non-numbers.
+    **Raises:** `TypeError` naming the argument for any other dtype (booleans, objects, half precision).
 
-    **Warns:** `UserWarning` if 64-bit data are rounded because `jax_enable_x64` is off.
+    **Warns:** `UserWarning` if 64-bit data are rounded to 32 bits because `jax_enable_x64` is off.
     """
-    if not isinstance(data, jax.Array):
-        data = np.asarray(data)
-    if not (jnp.issubdtype(data.dtype, jnp.number) and data.dtype.itemsize in (1, 2, 4, 8, 16)):
-        raise TypeError(f"`{name}` {type_error}, got dtype {data.dtype}")
-    if not jnp.issubdtype(data.dtype, jnp.inexact):
-        data = jnp.asarray(data, float)
-    return data
+    dtype = np.asarray(data).dtype if not hasattr(data, "dtype") else data.dtype
+    if jnp.issubdtype(dtype, jnp.integer):
+        return jnp.asarray(data, float)
+    if dtype.name not in DTYPES:
+        raise TypeError(f"`{name}` must be integers, {', '.join(DTYPES)}, got dtype {dtype}")
+    array = jnp.asarray(data)
+    if isinstance(data, np.ndarray | np.generic) and array.dtype != dtype:
+        warnings.warn(
+            f"`{name}` has dtype {dtype}, but jax_enable_x64 is off: its values were rounded to "
+            f"{array.dtype}. Call jax.config.update('jax_enable_x64', True) first, or pass 32-bit data.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return array
+
+
+def promote(*arrays: Inexact[Array, "..."]) -> tuple[Inexact[Array, "..."], ...]:
+    """The arrays in the dtype that JAX's promotion gives their combination."""
+    dtype = jnp.result_type(*arrays)
+    return tuple(jax.lax.convert_element_type(x, dtype) for x in arrays)

@@ -6,11 +6,12 @@ import jax
 import numpy as np
 import pytest
 import scipy.sparse
-from elimax._structure.index_map import ZERO, IndexMap
-from elimax._structure.pattern import Pattern
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from elimax._structure.index_map import ZERO, IndexMap
+from elimax._structure.pattern import Pattern
 
 sides = st.integers(0, 7)
 
@@ -226,7 +227,7 @@ def test_bad_input():
         Pattern.eye(2).union(Pattern.eye(3))
     with pytest.raises(ValueError, match="one pattern is symmetric"):
         Pattern.eye(2).union(Pattern.eye(2, symmetric=True))
-    with pytest.raises(ValueError, match="must hold every one of 0 .. 1 once"):
+    with pytest.raises(ValueError, match=r"must hold every one of 0 .. 1 once"):
         Pattern.eye(2).permute([0, 0])
     with pytest.raises(ValueError, match="must be square"):
         Pattern.dense((2, 3)).permute([0, 1])

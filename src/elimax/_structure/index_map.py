@@ -30,8 +30,8 @@ def index_array(name: str, indices) -> np.ndarray:
         array = np.asarray(indices)
     except TypeError as error:
         raise TypeError(
-            f"`{name}` must be concrete integers, got a {type(indices).__name__}: sparsity patterns are static. "
-            "Build the pattern outside of jit, vmap and grad, and let only the values be traced."
+            f"`{name}` must be concrete integers, got a {type(indices).__name__}: sparsity patterns are "
+            "static. Build the pattern outside of jit, vmap and grad, and let only the values be traced."
         ) from error
     if array.size and not np.issubdtype(array.dtype, np.integer):
         raise TypeError(f"`{name}` must be integers, got dtype {array.dtype}")

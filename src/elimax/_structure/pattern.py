@@ -66,7 +66,7 @@ class Pattern:
             raise ValueError(f"a pattern holds at most {LARGEST} entries, got {rows.size}")
         if ptr.size != n + 1 or ptr[0] != 0 or ptr[-1] != rows.size or (np.diff(ptr) < 0).any():
             raise ValueError(
-                f"`column_pointers` must rise from 0 to the number of rows given, {rows.size}, in {n + 1} entries"
+                f"`column_pointers` must rise from 0 to {rows.size}, the length of `rows`, in {n + 1} entries"
             )
         check_range("rows", rows, m)
         starts = np.zeros(rows.size, bool)
