@@ -1,1 +1,53 @@
-// dense.cc
+// dense.cc: which of the compiled dense kernels this processor gets, decided once.
+
+#include "dense.h"
+
+namespace elimax {
+
+#if defined(__x86_64__)
+namespace v2 {
+extern const DenseTables tables;
+}
+namespace v3 {
+extern const DenseTables tables;
+}
+namespace v4 {
+extern const DenseTables tables;
+}
+
+static const DenseTables& choose() {
+  if (__builtin_cpu_supports("x86-64-v4")) return v4::tables;
+  if (__builtin_cpu_supports("x86-64-v3")) return v3::tables;
+  return v2::tables;
+}
+#else
+namespace base {
+extern const DenseTables tables;
+}
+
+static const DenseTables& choose() { return base::tables; }
+#endif
+
+static const DenseTables& tables() {
+  static const DenseTables& chosen = choose();
+  return chosen;
+}
+
+template <>
+const DenseKernels<float>& dense() {
+  return tables().float32;
+}
+template <>
+const DenseKernels<double>& dense() {
+  return tables().float64;
+}
+template <>
+const DenseKernels<std::complex<float>>& dense() {
+  return tables().complex64;
+}
+template <>
+const DenseKernels<std::complex<double>>& dense() {
+  return tables().complex128;
+}
+
+}  // namespace elimax

@@ -27,6 +27,9 @@ struct DenseKernels {
   // Cholesky of the lower triangle of A(n x n) in place; the strict upper triangle is left alone.
   // Column j fails if its pivot is not greater than floor[j] (or is NaN). Returns n, or the first failing j.
   Index (*potrf)(Index n, const Real<T>* floor, T* A, Index lda);
+  // The same for the first n columns of a matrix, given their lower trapezoid A(m x n), m >= n: potrf of
+  // the top and trsm_h of the rows below in one pass. On failure A holds neither.
+  Index (*panel)(Index m, Index n, const Real<T>* floor, T* A, Index lda);
   // B(m x n) <- B L^-H and B <- B L^-1 for the lower triangle L (n x n).
   void (*trsm_h)(Index m, Index n, const T* L, Index ldl, T* B, Index ldb);
   void (*trsm_n)(Index m, Index n, const T* L, Index ldl, T* B, Index ldb);
@@ -35,6 +38,15 @@ struct DenseKernels {
   void (*gemv_h)(Index m, Index n, const T* A, Index lda, const T* x, T* y);
 };
 
+// The kernels of one instruction set.
+struct DenseTables {
+  DenseKernels<float> float32;
+  DenseKernels<double> float64;
+  DenseKernels<std::complex<float>> complex64;
+  DenseKernels<std::complex<double>> complex128;
+};
+
+// The kernels for this processor.
 template <class T>
 const DenseKernels<T>& dense();
 

@@ -1,1 +1,59 @@
-// dense_kernels.cc
+// dense_kernels.cc: the tables of dense kernels for one instruction set, named by ELIMAX_ISA.
+//
+// The only symbol that leaves this file is `tables` (simd.h says why).
+
+#include "gemv.h"
+#include "triangular.h"
+
+namespace elimax {
+namespace {
+
+template <class T>
+struct Kernels {
+  using R = Real<T>;
+
+  static void gemm_nh(Index m, Index n, Index k, R sign, const T* A, Index lda, const T* B, Index ldb, T* C,
+                      Index ldc) {
+    multiply<T, true, true>(m, n, k, sign, view(A, lda), view(B, ldb), view(C, ldc));
+  }
+  static void gemm_nn(Index m, Index n, Index k, R sign, const T* A, Index lda, const T* B, Index ldb, T* C,
+                      Index ldc) {
+    multiply<T, true, false>(m, n, k, sign, view(A, lda), view(B, ldb), view(C, ldc));
+  }
+  static void gemm_hn(Index m, Index n, Index k, R sign, const T* A, Index lda, const T* B, Index ldb, T* C,
+                      Index ldc) {
+    multiply<T, false, false>(m, n, k, sign, view(A, lda), view(B, ldb), view(C, ldc));
+  }
+  static void herk(Index n, Index k, const T* A, Index lda, T* C, Index ldc) {
+    multiply<T, true, true>(n, n, k, R(-1), view(A, lda), view(A, lda), view(C, ldc), Part::lower_loose);
+  }
+  static Index potrf(Index n, const R* floor, T* A, Index lda) { return factor<T>(n, n, floor, view(A, lda)); }
+  static Index panel(Index m, Index n, const R* floor, T* A, Index lda) {
+    return factor<T>(m, n, floor, view(A, lda));
+  }
+  static void trsm_h(Index m, Index n, const T* L, Index ldl, T* B, Index ldb) {
+    solve<T, true>(m, n, view(L, ldl), view(B, ldb));
+  }
+  static void trsm_n(Index m, Index n, const T* L, Index ldl, T* B, Index ldb) {
+    solve<T, false>(m, n, view(L, ldl), view(B, ldb));
+  }
+  static void gemv_n(Index m, Index n, const T* A, Index lda, const T* x, T* y) {
+    multiply_vector<T>(m, n, view(A, lda), view(x, 0).data, view(y, 0).data);
+  }
+  static void gemv_h(Index m, Index n, const T* A, Index lda, const T* x, T* y) {
+    multiply_vector_transposed<T>(m, n, view(A, lda), view(x, 0).data, view(y, 0).data);
+  }
+
+  static constexpr DenseKernels<T> table = {gemm_nh, gemm_nn, gemm_hn, herk,   potrf,
+                                            panel,   trsm_h,  trsm_n,  gemv_n, gemv_h};
+};
+
+}  // namespace
+
+namespace ELIMAX_ISA {
+extern const DenseTables tables;
+constinit const DenseTables tables = {Kernels<float>::table, Kernels<double>::table,
+                                      Kernels<std::complex<float>>::table, Kernels<std::complex<double>>::table};
+}  // namespace ELIMAX_ISA
+
+}  // namespace elimax

@@ -1,0 +1,132 @@
+// simd.h: vectors of real numbers for the instruction set that this translation unit is compiled for.
+//
+// GCC's vector extensions do the arithmetic; the few intrinsics here load and store the last, partial
+// vector of a column without touching its neighbors. Loads go through memcpy: they need no alignment,
+// and GCC drops an aligned() attribute on a dependent type. Everything is in an unnamed namespace and
+// uses no template of the standard library that could be emitted: the linker keeps one copy of an
+// inline function for the whole library, and must not choose one made for another processor.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace elimax {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int vector_bytes = 64;
+#elif defined(__AVX2__)
+constexpr int vector_bytes = 32;
+#else
+constexpr int vector_bytes = 16;
+#endif
+
+// Accumulators that fit beside the operands in the register file: 3 vectors of rows for each column.
+constexpr int row_vectors = 3;
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int register_columns = 8;
+#else
+constexpr int register_columns = 4;
+#endif
+
+template <class R>
+constexpr int width = vector_bytes / static_cast<int>(sizeof(R));
+
+template <class R>
+struct VectorOf {
+  typedef R type __attribute__((vector_size(vector_bytes)));
+};
+template <class R>
+using Vector = typename VectorOf<R>::type;
+
+#define ELIMAX_INLINE inline __attribute__((always_inline))
+
+template <class R>
+ELIMAX_INLINE Vector<R> load(const R* p) {
+  Vector<R> x;
+  __builtin_memcpy(&x, p, sizeof x);
+  return x;
+}
+template <class R>
+ELIMAX_INLINE void store(R* p, Vector<R> x) {
+  __builtin_memcpy(p, &x, sizeof x);
+}
+
+// The first `count` lanes of a vector, 1 <= count <= width; the others load as zero.
+template <class R>
+struct Lanes;
+
+#if defined(__AVX512F__)
+template <>
+struct Lanes<double> {
+  __mmask8 mask;
+  explicit Lanes(int count) : mask(static_cast<__mmask8>((1u << count) - 1)) {}
+  Vector<double> load(const double* p) const { return _mm512_maskz_loadu_pd(mask, p); }
+  void store(double* p, Vector<double> x) const { _mm512_mask_storeu_pd(p, mask, x); }
+};
+template <>
+struct Lanes<float> {
+  __mmask16 mask;
+  explicit Lanes(int count) : mask(static_cast<__mmask16>((1u << count) - 1)) {}
+  Vector<float> load(const float* p) const { return _mm512_maskz_loadu_ps(mask, p); }
+  void store(float* p, Vector<float> x) const { _mm512_mask_storeu_ps(p, mask, x); }
+};
+#elif defined(__AVX2__)
+template <>
+struct Lanes<double> {
+  __m256i mask;
+  explicit Lanes(int count) : mask(_mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3))) {}
+  Vector<double> load(const double* p) const { return _mm256_maskload_pd(p, mask); }
+  void store(double* p, Vector<double> x) const { _mm256_maskstore_pd(p, mask, x); }
+};
+template <>
+struct Lanes<float> {
+  __m256i mask;
+  explicit Lanes(int count)
+      : mask(_mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))) {}
+  Vector<float> load(const float* p) const { return _mm256_maskload_ps(p, mask); }
+  void store(float* p, Vector<float> x) const { _mm256_maskstore_ps(p, mask, x); }
+};
+#else
+template <class R>
+struct Lanes {
+  int count;
+  explicit Lanes(int count) : count(count) {}
+  Vector<R> load(const R* p) const {
+    if (count == width<R>) return elimax::load(p);
+    Vector<R> x = {};
+    for (int i = 0; i < count; ++i) x[i] = p[i];
+    return x;
+  }
+  void store(R* p, Vector<R> x) const {
+    if (count == width<R>) return elimax::store(p, x);
+    for (int i = 0; i < count; ++i) p[i] = x[i];
+  }
+};
+#endif
+
+template <class R, int... I>
+ELIMAX_INLINE Vector<R> swap_pairs(Vector<R> x, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(x, x, (I ^ 1)...);
+}
+// (x1, x0, x3, x2, ...): the real and imaginary parts of each number change places.
+template <class R>
+ELIMAX_INLINE Vector<R> swap_pairs(Vector<R> x) {
+  return swap_pairs<R>(x, std::make_integer_sequence<int, width<R>>{});
+}
+
+// (even, odd, even, odd, ...)
+template <class R, int... I>
+ELIMAX_INLINE Vector<R> alternate(R even, R odd, std::integer_sequence<int, I...>) {
+  return Vector<R>{(I % 2 ? odd : even)...};
+}
+template <class R>
+ELIMAX_INLINE Vector<R> alternate(R even, R odd) {
+  return alternate<R>(even, odd, std::make_integer_sequence<int, width<R>>{});
+}
+
+}  // namespace
+}  // namespace elimax

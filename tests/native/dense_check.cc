@@ -1,0 +1,317 @@
+// dense_check.cc: every dense kernel of every instruction set that this processor has, against naive
+// loops in extended precision. Prints the first disagreement and exits with 1.
+//
+// Arrays end with their last number, so that AddressSanitizer sees an overrun; what lies between the
+// columns and above a diagonal is NaN, so that reading it shows; what may not be written is compared.
+
+#include <algorithm>
+#include <cmath>
+#include <complex>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <type_traits>
+#include <vector>
+
+#include "dense.h"
+
+namespace elimax {
+#if defined(__x86_64__)
+namespace v2 {
+extern const DenseTables tables;
+}
+namespace v3 {
+extern const DenseTables tables;
+}
+namespace v4 {
+extern const DenseTables tables;
+}
+#else
+namespace base {
+extern const DenseTables tables;
+}
+#endif
+}  // namespace elimax
+
+using namespace elimax;
+
+namespace {
+
+using Long = std::complex<long double>;
+const char* where = "";
+
+template <class T>
+constexpr bool is_complex = !std::is_same_v<T, Real<T>>;
+template <class T>
+Long wide(T x) {
+  return Long(x);
+}
+template <>
+Long wide(std::complex<float> x) {
+  return {x.real(), x.imag()};
+}
+template <>
+Long wide(std::complex<double> x) {
+  return {x.real(), x.imag()};
+}
+template <class T>
+T narrow(Long x) {
+  if constexpr (is_complex<T>) {
+    return T(static_cast<Real<T>>(x.real()), static_cast<Real<T>>(x.imag()));
+  } else {
+    return static_cast<T>(x.real());
+  }
+}
+template <class T>
+T conjugate(T x) {
+  if constexpr (is_complex<T>) {
+    return std::conj(x);
+  } else {
+    return x;
+  }
+}
+
+std::mt19937_64 generator(20);
+double uniform() { return std::uniform_real_distribution<double>(-1, 1)(generator); }
+
+// A column-major matrix whose columns are `gap` numbers apart; the gaps are NaN.
+template <class T>
+struct Matrix {
+  Index m, n, ld;
+  std::vector<T> data;
+  Matrix(Index m, Index n, Index gap = 3)
+      : m(m), n(n), ld(std::max(m + gap, Index{1})), data(n > 0 ? std::size_t(ld) * (n - 1) + m : 0, T(NAN)) {
+    for (Index j = 0; j < n; ++j)
+      for (Index i = 0; i < m; ++i) (*this)(i, j) = narrow<T>({uniform(), uniform()});
+  }
+  T& operator()(Index i, Index j) { return data[i + std::size_t(ld) * j]; }
+  const T& operator()(Index i, Index j) const { return data[i + std::size_t(ld) * j]; }
+  T* ptr() { return data.data(); }
+};
+
+template <class T>
+[[noreturn]] void fail(const char* kernel, Index m, Index n, Index k, Index i, Index j, Long got, Long expected) {
+  std::printf("%s %s (%zu-byte %s) m=%d n=%d k=%d: (%d, %d) is (%.17Lg, %.17Lg), expected (%.17Lg, %.17Lg)\n", where,
+              kernel, sizeof(T), is_complex<T> ? "complex" : "real", m, n, k, i, j, got.real(), got.imag(),
+              expected.real(), expected.imag());
+  std::exit(1);
+}
+
+bool same_bits(const void* a, const void* b, std::size_t size) { return std::memcmp(a, b, size) == 0; }
+
+// `got` equals `expected` within `bound` units of rounding where `inside`, and is `before` elsewhere.
+template <class T, class Inside>
+void compare(const char* kernel, Index k, const Matrix<T>& got, const Matrix<T>& before,
+             const std::vector<Long>& expected, double bound, Inside inside) {
+  const double tolerance = bound * std::numeric_limits<Real<T>>::epsilon();
+  for (Index j = 0; j < got.n; ++j)
+    for (Index i = 0; i < (j + 1 < got.n ? got.ld : got.m); ++i) {
+      const Long x = wide(got(i, j));
+      if (i < got.m && inside(i, j)) {
+        const Long e = expected[i + std::size_t(got.m) * j];
+        if (!(std::abs(x - e) <= tolerance * (1 + std::abs(e)))) fail<T>(kernel, got.m, got.n, k, i, j, x, e);
+      } else if (!same_bits(&got(i, j), &before(i, j), sizeof(T))) {
+        fail<T>(kernel, got.m, got.n, k, i, j, x, wide(before(i, j)));
+      }
+    }
+}
+
+const auto everywhere = [](Index, Index) { return true; };
+const auto lower = [](Index i, Index j) { return i >= j; };
+
+// C + sign op(A) op(B) through accessors of op(A) and op(B).
+template <class T, class A, class B>
+std::vector<Long> product(const Matrix<T>& C, Index k, int sign, A a, B b) {
+  std::vector<Long> result(std::size_t(C.m) * C.n);
+  for (Index j = 0; j < C.n; ++j)
+    for (Index i = 0; i < C.m; ++i) {
+      Long sum = 0;
+      for (Index p = 0; p < k; ++p) sum += wide(a(i, p)) * wide(b(p, j));
+      result[i + std::size_t(C.m) * j] = wide(C(i, j)) + Long(sign) * sum;
+    }
+  return result;
+}
+
+template <class T>
+void check_products(const DenseKernels<T>& kernels, Index m, Index n, Index k) {
+  const int sign = generator() % 2 ? 1 : -1;
+  const Real<T> s = sign;
+  Matrix<T> A(m, k), AH(k, m), B(k, n), BH(n, k);
+  const Matrix<T> C(m, n);
+  const auto a = [&](Index i, Index p) { return A(i, p); };
+  const auto ah = [&](Index i, Index p) { return conjugate(AH(p, i)); };
+  const auto b = [&](Index p, Index j) { return B(p, j); };
+  const auto bh = [&](Index p, Index j) { return conjugate(BH(j, p)); };
+  const double bound = 4 * (k + 2);
+
+  Matrix<T> D = C;
+  kernels.gemm_nh(m, n, k, s, A.ptr(), A.ld, BH.ptr(), BH.ld, D.ptr(), D.ld);
+  compare("gemm_nh", k, D, C, product(C, k, sign, a, bh), bound, everywhere);
+  Matrix<T> alone = C;  // a column does not depend on its neighbors
+  for (Index j = 0; j < n; ++j)
+    kernels.gemm_nh(m, 1, k, s, A.ptr(), A.ld, BH.ptr() + (k ? j : 0), BH.ld, alone.ptr() + j * alone.ld, alone.ld);
+  if (!same_bits(alone.ptr(), D.ptr(), D.data.size() * sizeof(T))) fail<T>("gemm_nh by columns", m, n, k, 0, 0, 0, 0);
+  D = C;
+  kernels.gemm_nn(m, n, k, s, A.ptr(), A.ld, B.ptr(), B.ld, D.ptr(), D.ld);
+  compare("gemm_nn", k, D, C, product(C, k, sign, a, b), bound, everywhere);
+  D = C;
+  kernels.gemm_hn(m, n, k, s, AH.ptr(), AH.ld, B.ptr(), B.ld, D.ptr(), D.ld);
+  compare("gemm_hn", k, D, C, product(C, k, sign, ah, b), bound, everywhere);
+
+  if (n == 1) {
+    D = C;
+    kernels.gemv_n(m, k, A.ptr(), A.ld, B.ptr(), D.ptr());
+    compare("gemv_n", k, D, C, product(C, k, -1, a, b), bound, everywhere);
+    D = C;
+    kernels.gemv_h(k, m, AH.ptr(), AH.ld, B.ptr(), D.ptr());
+    compare("gemv_h", k, D, C, product(C, k, -1, ah, b), bound, everywhere);
+  }
+}
+
+template <class T>
+void check_herk(const DenseKernels<T>& kernels, Index n, Index k) {
+  Matrix<T> A(n, k);
+  const Matrix<T> C(n, n);
+  const auto expected = product(
+      C, k, -1, [&](Index i, Index p) { return A(i, p); }, [&](Index p, Index j) { return conjugate(A(j, p)); });
+  Matrix<T> D = C;
+  kernels.herk(n, k, A.ptr(), A.ld, D.ptr(), D.ld);
+  for (Index j = 0; j < n; ++j)  // the upper triangle is free
+    for (Index i = 0; i < j; ++i) D(i, j) = C(i, j);
+  compare("herk", k, D, C, expected, 4 * (k + 2), lower);
+}
+
+// A well-conditioned lower triangle, NaN above the diagonal.
+template <class T>
+Matrix<T> triangle(Index m, Index n) {
+  Matrix<T> L(m, n);
+  for (Index j = 0; j < n; ++j) {
+    for (Index i = 0; i < j; ++i) L(i, j) = T(NAN);
+    for (Index i = j; i < m; ++i) L(i, j) *= Real<T>(1) / std::max(n, Index{1});
+    L(j, j) = Real<T>(1 + 0.5 * uniform());
+  }
+  return L;
+}
+
+template <class T>
+void check_solves(const DenseKernels<T>& kernels, Index m, Index n) {
+  Matrix<T> L = triangle<T>(n, n);
+  const Matrix<T> B(m, n);
+  const auto at = [&](Index i, Index j) { return i + std::size_t(m) * j; };
+  std::vector<Long> x(std::size_t(m) * n), y(x);
+  for (Index i = 0; i < m; ++i) {
+    for (Index j = 0; j < n; ++j) {
+      Long sum = wide(B(i, j));
+      for (Index p = 0; p < j; ++p) sum -= x[at(i, p)] * std::conj(wide(L(j, p)));
+      x[at(i, j)] = sum / wide(L(j, j));
+    }
+    for (Index j = n - 1; j >= 0; --j) {
+      Long sum = wide(B(i, j));
+      for (Index p = j + 1; p < n; ++p) sum -= y[at(i, p)] * wide(L(p, j));
+      y[at(i, j)] = sum / wide(L(j, j));
+    }
+  }
+  Matrix<T> X = B;
+  kernels.trsm_h(m, n, L.ptr(), L.ld, X.ptr(), X.ld);
+  compare("trsm_h", n, X, B, x, 16 * (n + 2), everywhere);
+  X = B;
+  kernels.trsm_n(m, n, L.ptr(), L.ld, X.ptr(), X.ld);
+  compare("trsm_n", n, X, B, y, 16 * (n + 2), everywhere);
+  if (m > 1) {  // a row does not depend on the others
+    Matrix<T> last = B;
+    kernels.trsm_n(1, n, L.ptr(), L.ld, last.ptr() + (n ? m - 1 : 0), last.ld);
+    for (Index j = 0; j < n; ++j)
+      if (!same_bits(&last(m - 1, j), &X(m - 1, j), sizeof(T)))
+        fail<T>("trsm_n by rows", m, n, n, m - 1, j, wide(last(m - 1, j)), wide(X(m - 1, j)));
+  }
+}
+
+// The panel of u + n rows whose factor is known; potrf is its case u = 0.
+template <class T>
+void check_factor(const DenseKernels<T>& kernels, Index u, Index n) {
+  const Index m = n + u;
+  const Matrix<T> L = triangle<T>(m, n);
+  Matrix<T> A(m, n);
+  std::vector<Long> expected(std::size_t(m) * n);
+  for (Index j = 0; j < n; ++j) {
+    for (Index i = 0; i < j; ++i) A(i, j) = T(NAN);
+    for (Index i = j; i < m; ++i) {
+      Long sum = 0;
+      for (Index p = 0; p <= j; ++p) sum += wide(L(i, p)) * std::conj(wide(L(j, p)));
+      if (i == j && is_complex<T>) sum += Long(0, uniform());  // the imaginary part there is ignored
+      A(i, j) = narrow<T>(sum);
+      expected[i + std::size_t(m) * j] = wide(L(i, j));
+    }
+  }
+  const auto run = [&](const std::vector<Real<T>>& floor, Matrix<T>& X) {
+    return u == 0 ? kernels.potrf(n, floor.data(), X.ptr(), X.ld) : kernels.panel(m, n, floor.data(), X.ptr(), X.ld);
+  };
+  std::vector<Real<T>> floor(n, 0);
+  Matrix<T> X = A;
+  if (const Index done = run(floor, X); done != n) fail<T>("potrf stopped", m, n, n, done, done, done, n);
+  compare("potrf", n, X, A, expected, 64 * (n + 2), lower);
+  if (n == 0) return;
+
+  const Index bad = generator() % n;
+  const auto expect_failure = [&](const char* name, const std::vector<Real<T>>& floor, Matrix<T> X) {
+    if (const Index done = run(floor, X); done != bad) fail<T>(name, m, n, n, done, done, done, bad);
+  };
+  const Real<T> pivot = static_cast<Real<T>>(std::norm(expected[bad + std::size_t(m) * bad]));
+  floor[bad] = pivot * Real<T>(1.01);
+  expect_failure("potrf above its floor", floor, A);
+  floor[bad] = pivot * Real<T>(0.99);
+  X = A;
+  if (run(floor, X) != n) fail<T>("potrf below its floor", m, n, n, bad, bad, 0, 0);
+  Matrix<T> broken = A;
+  broken(bad, bad) = T(NAN);
+  expect_failure("potrf of NaN", std::vector<Real<T>>(n, -INFINITY), broken);
+  broken = A;
+  broken(bad, bad) = -A(bad, bad);
+  expect_failure("potrf of a negative pivot", std::vector<Real<T>>(n, 0), broken);
+}
+
+template <class T>
+void check(const DenseKernels<T>& kernels) {
+  const Index sizes[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 23, 24, 25, 33, 40};
+  for (Index m : sizes)
+    for (Index n : sizes)
+      for (Index k : {0, 1, 2, 5, 8, 19}) check_products(kernels, m, n, k);
+  for (Index m = 0; m <= 40; ++m)
+    for (Index n = 0; n <= 40; ++n) {
+      check_herk(kernels, m, n);
+      check_solves(kernels, m, n);
+      check_factor(kernels, m, n);
+    }
+  // Beyond every threshold of packing and of blocking.
+  check_products(kernels, 147, 139, 131);
+  check_products(kernels, 41, 401, 33);
+  check_products(kernels, 301, 1, 150);
+  check_herk(kernels, 211, 140);
+  check_solves(kernels, 90, 203);
+  check_factor(kernels, 0, 219);
+  check_factor(kernels, 150, 131);
+  check_factor(kernels, 201, 40);
+}
+
+void check(const char* name, const DenseTables& tables) {
+  where = name;
+  check(tables.float32);
+  check(tables.float64);
+  check(tables.complex64);
+  check(tables.complex128);
+  std::printf("%s agrees\n", name);
+}
+
+}  // namespace
+
+int main() {
+#if defined(__x86_64__)
+  check("v2", v2::tables);
+  if (__builtin_cpu_supports("x86-64-v3")) check("v3", v3::tables);
+  if (__builtin_cpu_supports("x86-64-v4")) check("v4", v4::tables);
+#else
+  check("base", base::tables);
+#endif
+}
