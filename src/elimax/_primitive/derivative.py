@@ -11,6 +11,7 @@ Operands may carry a leading batch dimension each (define.py), so rules contract
 cotangent of an operand that the whole batch shares is summed over the batch.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,8 +19,19 @@ import jax
 import jax.numpy as jnp
 from jax.interpreters import ad
 
+from elimax._primitive.define import Primitive
 from elimax._primitive.factor import factor_values_p
-from elimax._primitive.product import product
+from elimax._primitive.product import (
+    contract_a_p,
+    contract_b_p,
+    contract_c_p,
+    gather_p,
+    product,
+    product_v_p,
+    product_x_p,
+    product_y_p,
+    scatter_p,
+)
 from elimax._primitive.selected_inverse import inverse_gradient_p, logdet_p
 from elimax._primitive.solve import solve_p
 from elimax._primitive.triangular import triangular_solve_p
@@ -46,6 +58,61 @@ def _sum(terms: Sequence[Any], primal_out: Any) -> Any:
 def _shared(ct: Any, operand: Any) -> Any:
     """Sums a batch of cotangents of an operand that has no batch dimension."""
     return ct.sum(axis=0) if ct.ndim > operand.aval.ndim else ct
+
+
+# --- products, gathers and scatters ----------------------------------------------------------------
+# Multilinear: the jvp is the sum over the operands, each in turn replaced by its tangent.
+
+
+def _multilinear_jvp(
+    primitive: Primitive, primals: Sequence[Any], tangents: Sequence[Any], **params: Any
+) -> tuple[Any, Any]:
+    terms = [
+        primitive.bind(*primals[:i], tangent, *primals[i + 1 :], **params)
+        for i, tangent in enumerate(tangents)
+        if not _is_zero(tangent)
+    ]
+    value = primitive.bind(*primals, **params)
+    return value, _sum(terms, value)
+
+
+def _trilinear(slots: Sequence[Primitive]) -> None:
+    """The slots of a form t(z_0, z_1, z_2) = Re(sum z_s slot_s(the other two)), linear in every z.
+
+    The transpose of a slot in one of its operands asks for that operand's slot, with the cotangent in
+    the place of the slot that was computed.
+    """
+
+    def transpose(slot: int, ct: Any, left: Any, right: Any, **params: Any) -> list[Any]:
+        arguments = [left, right]
+        arguments.insert(slot, ct)
+        unknown = next(s for s, z in enumerate(arguments) if ad.is_undefined_primal(z))
+        operand = arguments.pop(unknown)
+        if _is_zero(ct):
+            result = ad.Zero(operand.aval)
+        else:
+            result = _shared(slots[unknown].bind(*arguments, **params), operand)
+        return [result if operand is z else None for z in (left, right)]
+
+    for slot, primitive in enumerate(slots):
+        ad.primitive_jvps[primitive] = functools.partial(_multilinear_jvp, primitive)
+        ad.primitive_transposes[primitive] = functools.partial(transpose, slot)
+
+
+def _linear(primitive: Primitive, transposed: Primitive) -> None:
+    """One operand, and a primitive that computes the transpose."""
+
+    def transpose(ct: Any, operand: Any, **params: Any) -> list[Any]:
+        return [ad.Zero(operand.aval) if _is_zero(ct) else transposed.bind(ct, **params)]
+
+    ad.primitive_jvps[primitive] = functools.partial(_multilinear_jvp, primitive)
+    ad.primitive_transposes[primitive] = transpose
+
+
+_trilinear([product_v_p, product_x_p, product_y_p])
+_trilinear([contract_a_p, contract_b_p, contract_c_p])
+_linear(gather_p, scatter_p)
+_linear(scatter_p, gather_p)
 
 
 # --- solve -----------------------------------------------------------------------------------------

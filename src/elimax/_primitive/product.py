@@ -11,33 +11,25 @@ Hermitian storage and index maps linear over the real numbers only: transposes a
 under the pairing Re(sum s v).
 """
 
-import enum
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Inexact
 
+from elimax._primitive.define import Kernel, Primitive, Shape, define
 from elimax._structure.index_map import IndexMap
 from elimax._structure.pattern import Pattern
-from elimax._types import Values, promote
+from elimax._types import Values
 
-from .define import Kernel, Primitive, Shape, define
-
-
-class Storage(enum.IntEnum):
-    """How stored values stand for a matrix; a symmetric one stores its lower triangle."""
-
-    GENERAL = 0
-    SYMMETRIC = 1
-    HERMITIAN = 2
+Storage = Literal["general", "symmetric", "hermitian"]
+_STORAGES = ("general", "symmetric", "hermitian")  # the numbers of Storage in core.h
 
 
 # -- sparse times dense
 
 
 def _product_attributes(*, pattern: Pattern, storage: Storage) -> dict[str, Any]:
-    return {**pattern.pin("pattern"), "storage": np.int64(storage)}
+    return {**pattern.pin(), "storage": _STORAGES.index(storage)}
 
 
 def _fold_into_columns(primitive: Primitive, operands: Any, dims: Any, **params: Any) -> Any:
@@ -51,7 +43,7 @@ def _fold_into_columns(primitive: Primitive, operands: Any, dims: Any, **params:
     return y.reshape(y.shape[0], batch, k), 1
 
 
-product_v_p = define(
+product_v_p: Primitive = define(
     Kernel(
         "product_v",
         ranks=(2, 2),
@@ -59,7 +51,7 @@ product_v_p = define(
         attributes=_product_attributes,
     )
 )
-product_x_p = define(
+product_x_p: Primitive = define(
     Kernel(
         "product_x",
         ranks=(1, 2),
@@ -68,7 +60,7 @@ product_x_p = define(
         fold=lambda *operands, **params: _fold_into_columns(product_x_p, *operands, **params),
     )
 )
-product_y_p = define(
+product_y_p: Primitive = define(
     Kernel(
         "product_y",
         ranks=(1, 2),
@@ -79,31 +71,19 @@ product_y_p = define(
 )
 
 
-def matrix_times_dense(
+def product(
+    values: Values,
+    x: Inexact[Array, "n k"],
     pattern: Pattern,
     storage: Storage,
-    values: Values,
-    x: Inexact[Array, "n *k"],
     transpose: bool = False,
-) -> Inexact[Array, "m *k"]:
-    """A x, or A^T x (not conjugated), for one column or several.
-
-    **Raises:** `ValueError` if the shapes do not fit.
+) -> Inexact[Array, "m k"]:
+    """A x, or A^T x (not conjugated).
 
     **Cost:** one pass over the values.
     """
-    n = pattern.shape[0] if transpose else pattern.shape[1]
-    if x.ndim not in (1, 2) or x.shape[0] != n:
-        expected = f"({n},) or ({n}, k)"
-        raise ValueError(
-            f"a matrix of shape {pattern.shape}{', transposed,' if transpose else ''} times a dense array of "
-            f"shape {x.shape}: the array must have shape {expected}"
-        )
-    values, x = promote(values, x)
     primitive = product_x_p if transpose else product_y_p
-    columns = x if x.ndim == 2 else x[:, None]
-    y = primitive.bind(values, columns, pattern=pattern, storage=storage)
-    return y if x.ndim == 2 else y[:, 0]
+    return primitive.bind(values, x, pattern=pattern, storage=storage)
 
 
 # -- sparse times sparse
@@ -129,20 +109,19 @@ def _contract(slot: str) -> Primitive:
 contract_a_p, contract_b_p, contract_c_p = _contract("a"), _contract("b"), _contract("c")
 
 
-def matrix_times_matrix(
-    A: Pattern,
+def contract(
     a: Inexact[Array, " nnz_a"],
-    B: Pattern,
     b: Inexact[Array, " nnz_b"],
+    A: Pattern,
+    B: Pattern,
     C: Pattern,
 ) -> Inexact[Array, " nnz_c"]:
-    """The values of A B on the pattern `C`; entries outside of it are dropped.
+    """The values of A B on the general pattern `C`; entries outside of it are dropped.
 
     **Cost:** one step per multiplication of A B, and a pass over the columns of C.
 
     **Source:** Gustavson, ACM TOMS 4 (1978) 250-269.
     """
-    a, b = promote(a, b)
     return contract_c_p.bind(a, b, a=A, b=B, c=C)
 
 
@@ -150,7 +129,7 @@ def matrix_times_matrix(
 
 
 def _map_attributes(*, index_map: IndexMap) -> dict[str, Any]:
-    return index_map.pin("map")
+    return index_map.pin()
 
 
 gather_p = define(
@@ -172,9 +151,9 @@ scatter_p = define(
 
 
 def gather(
-    index_map: IndexMap, values: Inexact[Array, " input_size"]
+    values: Inexact[Array, " input_size"], index_map: IndexMap
 ) -> Inexact[Array, " output_size"]:
-    """Reads every position of the output from where the map says.
+    """Reads every position of the map's output from where the map says.
 
     **Derivative:** the transpose is `scatter`.
     """
@@ -182,7 +161,7 @@ def gather(
 
 
 def scatter(
-    index_map: IndexMap, values: Inexact[Array, " output_size"]
+    values: Inexact[Array, " output_size"], index_map: IndexMap
 ) -> Inexact[Array, " input_size"]:
     """Sums every position of the map's output into its input.
 

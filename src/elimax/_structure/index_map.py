@@ -12,6 +12,7 @@ which sums into the input. With the map `[1, ~0, ZERO]`,
 import dataclasses
 import functools
 import hashlib
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ ZERO = -(2**31)
 LARGEST = 2**31 - 1
 
 
-def index_array(name: str, indices) -> np.ndarray:
+def index_array(name: str, indices: Any) -> np.ndarray:
     """`indices` as a one-dimensional int64 array.
 
     **Raises:** `TypeError` if they are traced by JAX or not integers, `ValueError` if not one-dimensional.
@@ -125,7 +126,7 @@ class IndexMap:
     def __hash__(self) -> int:
         return hash(self.digest)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return IndexMap, (self.indices, self.input_size)
 
     def __repr__(self) -> str:

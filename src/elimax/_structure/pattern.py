@@ -16,6 +16,8 @@ All of this happens on the host; what a trace asks for again and again is cached
 
 import dataclasses
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -93,7 +95,9 @@ class Pattern:
     # -- construction
 
     @classmethod
-    def from_coo(cls, rows, cols, shape: tuple[int, int], symmetric: bool = False) -> "Pattern":
+    def from_coo(
+        cls, rows: Any, cols: Any, shape: tuple[int, int], symmetric: bool = False
+    ) -> "Pattern":
         """The pattern with entries (rows[k], cols[k]); duplicates are merged.
 
         **Raises:** `ValueError` naming the first entry outside of the shape (or above the diagonal of a
@@ -103,7 +107,7 @@ class Pattern:
 
     @classmethod
     def from_coo_with_map(
-        cls, rows, cols, shape: tuple[int, int], symmetric: bool = False
+        cls, rows: Any, cols: Any, shape: tuple[int, int], symmetric: bool = False
     ) -> tuple["Pattern", IndexMap]:
         """As `from_coo`, with the position in the pattern of every entry given.
 
@@ -133,7 +137,7 @@ class Pattern:
         return cls(shape, pointers, rows, symmetric), IndexMap(position, rows.size)
 
     @classmethod
-    def from_scipy(cls, matrix, symmetric: bool = False) -> "Pattern":
+    def from_scipy(cls, matrix: Any, symmetric: bool = False) -> "Pattern":
         """The stored entries of a SciPy sparse matrix, explicit zeros included.
 
         With `symmetric`, the lower triangle; the matrix must then be structurally symmetric.
@@ -169,10 +173,8 @@ class Pattern:
     @property
     def density(self) -> float:
         """The share of the matrix's positions that the pattern holds."""
-        entries = self.nnz
-        if self.symmetric:
-            entries += np.count_nonzero(self.rows != self.columns)
-        return entries / max(1, self.shape[0] * self.shape[1])
+        mirrored = np.count_nonzero(self.rows != self.columns) if self.symmetric else 0
+        return (self.nnz + mirrored) / max(1, self.shape[0] * self.shape[1])
 
     @functools.cached_property
     def digest(self) -> bytes:
@@ -228,7 +230,7 @@ class Pattern:
         size = np.arange(min(self.shape))
         return self.union(Pattern.from_coo(size, size, self.shape, self.symmetric))
 
-    def take(self, rows, cols) -> tuple["Pattern", IndexMap]:
+    def take(self, rows: Any, cols: Any) -> tuple["Pattern", IndexMap]:
         """The pattern of A[rows][:, cols] for integer arrays, which may repeat.
 
         **Raises:** `ValueError` naming an index outside of the shape, or if the pattern is symmetric.
@@ -253,7 +255,7 @@ class Pattern:
         source[position.indices] = entry
         return pattern, IndexMap(source, self.nnz)
 
-    def permute(self, permutation) -> tuple["Pattern", IndexMap]:
+    def permute(self, permutation: Any) -> tuple["Pattern", IndexMap]:
         """The pattern of P A P^T, whose row and column k are `permutation[k]` of A.
 
         **Raises:** `ValueError` if `permutation` is not one of all rows, or the pattern not square.
@@ -309,7 +311,7 @@ class Pattern:
     def __hash__(self) -> int:
         return hash(self.digest)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return Pattern, (self.shape, self.column_pointers, self.rows, self.symmetric)
 
     def __repr__(self) -> str:
@@ -387,7 +389,7 @@ def _diagonal(A: Pattern) -> IndexMap:
 
 
 @_cached
-def _combine(operation: str, combine, A: Pattern, B: Pattern) -> Pattern:
+def _combine(operation: str, combine: Callable[..., Any], A: Pattern, B: Pattern) -> Pattern:
     _check_alike(operation, A, B)
     cols, rows = np.divmod(combine(A._keys(), B._keys()), max(1, A.shape[0]))
     return Pattern.from_coo(rows, cols, A.shape, A.symmetric)
