@@ -5,6 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 NATIVE := pyproject.toml CMakeLists.txt $(wildcard cpp/*)
+CPP := $(wildcard cpp/* tests/native/* benchmarks/peers/*.cc benchmarks/peers/*.h)
 OLDEST := $(shell sed -n 's/^OLDEST = "\(.*\)"/\1/p' src/elimax/_primitive/jax_version.py)
 
 .PHONY: demo test lint format sanitize oldest bench clean help
@@ -22,12 +23,12 @@ lint: .venv/installed ## Style and types, Python and C++.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run -Werror cpp/*
+	$(BIN)/clang-format --dry-run -Werror $(CPP)
 
 format: .venv/installed ## Format all sources in place.
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
-	$(BIN)/clang-format -i cpp/*
+	$(BIN)/clang-format -i $(CPP)
 
 # CPython itself is not instrumented: its leaks are not ours, and libasan must be loaded before it.
 sanitize: .venv-sanitize/installed ## The suite under AddressSanitizer and UndefinedBehaviorSanitizer.
