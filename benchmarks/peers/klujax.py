@@ -1,0 +1,63 @@
+"""klujax (KLU through JAX) as a peer: an LU factorization with partial pivoting, no supernodes.
+
+`factor` is its refactorization, which keeps the pivots of the first factorization.
+"""
+
+import importlib.metadata
+import sys
+from functools import cache
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import klujax
+import numpy as np
+
+from benchmarks.gallery import read
+from benchmarks.peers.peer import residual, right_hand_sides, serve
+
+
+def main(path: Path) -> None:
+    """Serve the matrix in the file."""
+    jax.config.update("jax_enable_x64", True)
+    A = read(path)
+    n = A.shape[0]
+    coordinates = A.tocoo()
+    rows, columns = jnp.asarray(coordinates.row), jnp.asarray(coordinates.col)
+    values = jnp.asarray(coordinates.data)
+    symbolic = klujax.analyze(rows, columns, n)
+    numeric = cache(lambda: klujax.factor(rows, columns, values, symbolic))
+
+    def analyze(scale: float):
+        return lambda: klujax.analyze(rows, columns, n)
+
+    def factor(scale: float):
+        first, scaled = numeric(), jax.block_until_ready(values * scale)
+        return lambda: klujax.refactor(rows, columns, scaled, first, symbolic)
+
+    def solve(k: int):
+        b = jnp.asarray(right_hand_sides(n, k))
+
+        def operation(scale: float):
+            first, scaled = numeric(), jax.block_until_ready(b * scale)
+            return lambda: jax.block_until_ready(klujax.solve_with_numeric(first, scaled, symbolic))
+
+        return operation
+
+    def check() -> dict[str, float]:
+        klujax.refactor(rows, columns, values, numeric(), symbolic)
+        b = right_hand_sides(n, 1)
+        x = klujax.solve_with_numeric(numeric(), jnp.asarray(b), symbolic)
+        return {"residual": residual(A, np.asarray(x), b)}
+
+    operations = {
+        "analyze": analyze,
+        "factor": factor,
+        "solve_1": solve(1),
+        "solve_64": solve(64),
+    }
+    serve(f"klujax {importlib.metadata.version('klujax')}", operations, check)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

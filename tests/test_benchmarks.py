@@ -1,0 +1,118 @@
+"""The benchmark harness: the gallery, taking turns, the arithmetic of the report, one run of it all."""
+
+import csv
+import math
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from benchmarks import gallery, report
+from benchmarks.__main__ import names
+from benchmarks.measure import HOPELESS, Effort, Measurement, take_turns
+from benchmarks.worker import Stopped, Worker
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+# ---------------------------------------------------------------------------------------------
+# Matrices
+
+
+@pytest.mark.parametrize("name", gallery.QUICK)
+def test_gallery_matrix_is_symmetric_and_survives_its_file(name, tmp_path):
+    A = gallery.QUICK[name]()
+    assert abs(A - A.T).max() == 0
+    assert abs(gallery.read(gallery.matrix_file(name, tmp_path)) - A).max() == 0
+
+
+@pytest.mark.parametrize("side", [7, 12])
+def test_matern_precision_is_positive_definite(side):
+    assert np.linalg.eigvalsh(gallery.matern(side).toarray())[0] > 0
+
+
+# ---------------------------------------------------------------------------------------------
+# Taking turns
+
+
+class Stopwatch:
+    """A peer that works without taking time, and gives up after so many calls."""
+
+    def __init__(self, name, seconds, asked, calls=math.inf):
+        self.name, self.seconds, self.asked, self.calls = name, seconds, asked, calls
+
+    def ask(self, operation, seconds, patience):
+        self.asked.append(self.name)
+        self.calls -= 1
+        if self.calls < 0:
+            raise Stopped("gave up")
+        return {"seconds": self.seconds, "cpu": self.seconds, "calls": 3}
+
+
+def test_workers_take_turns_after_one_warm_up_each():
+    asked: list[str] = []
+    workers = [Stopwatch("a", 1.0, asked), Stopwatch("b", 2.0, asked)]
+    a, b = take_turns("matrix", "factor", workers, Effort(rounds=5, budget=1))
+    assert asked == ["a", "b"] * 6
+    assert (a.median, b.median, a.calls) == (1.0, 2.0, 15)
+
+
+def test_a_hopeless_worker_has_one_round_and_a_failed_one_none():
+    asked: list[str] = []
+    slow = Stopwatch("slow", 1.01 * HOPELESS, asked)
+    failed = Stopwatch("failed", 1.0, asked, calls=0)
+    workers = [Stopwatch("fast", 1.0, asked), slow, failed]
+    results = take_turns("matrix", "factor", workers, Effort(rounds=5, budget=1))
+    assert [len(result.seconds) for result in results] == [5, 1, 0]
+    assert results[2].note == "gave up" and math.isnan(results[2].median)
+
+
+def test_a_worker_that_is_silent_or_dies_is_stopped():
+    with Worker("silent", [sys.executable, "-c", "input()"], {}) as silent:
+        with pytest.raises(Stopped, match="more than 0 s"):
+            silent.listen(0.1)
+    with Worker("dies", [sys.executable, "-c", "raise SystemExit('no such matrix')"], {}) as dies:
+        with pytest.raises(Stopped, match="no such matrix"):
+            dies.listen(60)
+
+
+# ---------------------------------------------------------------------------------------------
+# The report
+
+
+def test_ratios_are_to_the_faster_of_cholmod_and_pardiso():
+    row = {"elimax": 3.0, "cholmod-supernodal-amd": 4.0, "pardiso-metis": 2.0, "scipy": 0.1}
+    assert report.ratio_to_peers(row) == 1.5
+    assert report.by_library(row)["cholmod"] == 4.0
+    assert math.isnan(report.ratio_to_peers({"elimax": 3.0, "scipy": 1.0}))
+    assert report.geometric_mean([0.5, 8.0]) == pytest.approx(2.0)
+
+
+def test_table_ends_with_geometric_means():
+    seconds = {("a", "elimax"): 2.0, ("a", "pardiso-metis"): 1.0, ("b", "elimax"): 8.0}
+    seconds["b", "pardiso-metis"] = 1.0
+    measured = [Measurement(m, "factor", p, [s], [s], 1) for (m, p), s in seconds.items()]
+    last = report.table(report.times_of(measured), "factor", ["a", "b"]).splitlines()[-1]
+    assert [cell.strip() for cell in last.split("|")[-3:-1]] == ["4", "1"]
+
+
+def test_names_expand_only_when_they_are_not_exact():
+    parse = names(["lap2d_100", "lap2d_1000", "crossed"])
+    assert parse("lap2d_100") == ["lap2d_100"]
+    assert parse("lap") == ["lap2d_100", "lap2d_1000"]
+
+
+def test_one_command_measures_and_writes_a_table(tmp_path):
+    output = tmp_path / "times.csv"
+    options = ["--matrices", "lap3d_12", "--peers", "scipy", "--rounds", "1"]
+    places = ["--output", str(output), "--folder", str(tmp_path)]
+    command = [sys.executable, "-m", "benchmarks", *options, *places]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "Every answer agrees." in run.stdout
+    machine, *rows = output.read_text().splitlines()
+    assert machine.startswith("# ") and "jax" in machine
+    measured = {(row["peer"], row["operation"]) for row in csv.DictReader(rows) if row["seconds"]}
+    operations = {"factor", "solve_1", "solve_64", "logdet"}
+    assert {("scipy", operation) for operation in operations} <= measured
