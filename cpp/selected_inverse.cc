@@ -1,1 +1,281 @@
-// selected_inverse.cc
+// selected_inverse.cc: A^-1 on the pattern of A, and its directional derivatives of every order.
+//
+// With L known, the inverse Z = A^-1 restricted to the fronts needs no more than the fronts (Takahashi,
+// Fagan, Chin 1973; Erisman, Tinney, CACM 18, 1975; by fronts: Campbell, Davis 1995; Lin et al., SelInv,
+// TOMS 37, 2011). From the roots down, with the notation of front.h and Y = F21 F11^-1,
+//
+//     Z21 = -Z22 Y,   Z11 = F11^-1 - Y^H Z21,                                                        (1)
+//
+// and Z22 of a child is a submatrix of the front of its parent.
+//
+// Derivatives in the directions V_1, ..., V_k come from the same formulas over the commutative algebra of the
+// nilpotent numbers e_1, ..., e_k, e_i^2 = 0: the coefficient of e_1 ... e_k of (A + sum e_i V_i)^-1 is the mixed
+// derivative (Griewank, Walther, Evaluating Derivatives, 2008, chapter 13). A matrix M over the algebra is
+// 2^k coefficients M_S, one for every subset S of the directions (a bit mask), and
+//
+//     (M N)_S = sum over T in S of M_T N_{S-T}.                                                      (2)
+//
+// The coefficients of S = {} are those of A. The others climb from the leaves first: let Y_0 = L21 L11^-1.
+// Subtracting Y_0 times the first block row of the front, and the same for columns, leaves
+//
+//     R_S = F21_S - Y_0 F11_S  and  D_S = F22_S - N_S Y_0^H - Y_0 N_S^H,  N_S = (F21_S + R_S) / 2,   (3)
+//
+// where R_{} = 0 and D_{} is the update matrix of A. Hence with K = R F11^-1 the Schur complement is
+// D - K R^H and Y = Y_0 + K, and every product of (2) that contains R has one factor less to sum over.
+//
+// Cost: k = 0 about 2, k = 1 about 8 factorizations in flops, all of them in dense kernels; 3^k grows from there.
+// Memory: nonempty subsets keep F11_S and R_S of all fronts, the size of the factor each.
+
+#include <bit>
+
+#include "core.h"
+#include "dense.h"
+#include "front.h"
+#include "schedule.h"
+
+namespace elimax {
+namespace {
+
+using Subset = unsigned;
+
+Offset largest_panel(const Symbolic& symbolic) {
+  Offset size = 0;
+  for (Index s = 0; s < symbolic.supernodes(); ++s) size = std::max(size, symbolic.panel[s + 1] - symbolic.panel[s]);
+  return size;
+}
+
+// Calls body(T) for every subset T of S, S and the empty set included.
+template <class Body>
+void for_subsets(Subset S, Body body) {
+  for (Subset part = S;; part = (part - 1) & S) {
+    body(part);
+    if (part == 0) return;
+  }
+}
+
+// Calls body(j, width) for blocks of columns that cover the lower triangle of order n by rectangles
+// of rows j .. n-1.
+template <class Body>
+void for_lower_blocks(Index n, Body body) {
+  constexpr Index block = 64;
+  for (Index j = 0; j < n; j += block) body(j, std::min(block, n - j));
+}
+
+// X(n x n) <- (L L^H)^-1 = M^H M with M = L^-1, for the lower triangle L; work: n^2 entries. 2/3 n^3 flops.
+template <class T>
+void invert_gram(const DenseKernels<T>& kernels, Index n, const T* L, Index ldl, T* X, Index ldx, T* work) {
+  // X <- M by blocks of rows: the rows of I L^-1 end at the diagonal.
+  for_lower_blocks(n, [&](Index i, Index width) {
+    for (Index j = 0; j < i + width; ++j)
+      for (Index r = i; r < i + width; ++r) X[r + static_cast<Offset>(j) * ldx] = T(r == j);
+    kernels.trsm_n(width, i + width, L, ldl, X + i, ldx);
+  });
+  // Rows i of M^H M involve the rows of M from i on only, so they may take the place of rows i of M.
+  for_lower_blocks(n, [&](Index i, Index width) {
+    const Index end = i + width;
+    std::fill_n(work, static_cast<Offset>(width) * end, T{});
+    kernels.gemm_hn(width, end, n - i, 1, X + i + static_cast<Offset>(i) * ldx, ldx, X + i, ldx, work, width);
+    for (Index j = 0; j < end; ++j)
+      std::copy_n(work + static_cast<Offset>(j) * width, width, X + i + static_cast<Offset>(j) * ldx);
+  });
+  mirror(n, X, ldx);
+}
+
+// What the two sweeps share.
+template <class T>
+struct Sweep {
+  const Symbolic& symbolic;
+  const Embedding& embedding;
+  const DenseKernels<T>& kernels;
+  const T* factor;
+  In<const T*> directions;
+  Subset all;           // the whole set
+  Offset panel_size;    // of the largest panel
+  T* coefficients;      // per nonempty subset: panels of all fronts
+  T* updates;           // per subset: the stacks of update matrices
+  T* Y_panels;          // per subset: one panel
+  T* Z_panels;          // per subset: one panel
+  T* work;              // one panel
+  Children children;
+
+  T* updates_of(Subset S) const { return updates + S * symbolic.workspace; }
+  // The front of s in A + sum e_i V_i, S nonempty: [F11_S; F21_S], once eliminated [F11_S; R_S].
+  Front<T> front(Subset S, Index s) const {
+    return front_of(symbolic, s, coefficients + (S - 1) * symbolic.factor_size(), updates_of(S));
+  }
+  // The front of s in the inverse: [Z11_S; Z21_S] and Z22_S.
+  Front<T> inverse_front(Subset S, Index s) const {
+    return {symbolic.columns(s), symbolic.below(s), Z_panels + S * panel_size, updates_of(S) + symbolic.update[s]};
+  }
+  // [(F11^-1)_S; Y_S] of the current front.
+  T* Y_panel(Subset S) const { return Y_panels + S * panel_size; }
+};
+
+// The coefficients of the empty set: F11^-1 = L11^-H L11^-1 and Y = L21 L11^-1.
+template <class T>
+void expand_base(const Sweep<T>& sweep, Index s) {
+  const Index c = sweep.symbolic.columns(s), u = sweep.symbolic.below(s), ld = c + u;
+  const T* L = sweep.factor + sweep.symbolic.panel[s];
+  T* Y = sweep.Y_panel(0);
+  for (Index j = 0; j < c; ++j) std::copy_n(L + c + static_cast<Offset>(j) * ld, u, Y + c + static_cast<Offset>(j) * ld);
+  sweep.kernels.trsm_n(u, c, L, ld, Y + c, ld);
+  invert_gram(sweep.kernels, c, L, ld, Y, ld, sweep.work);
+}
+
+// Those of S, from F11 and R of S and of its subsets:
+//   (F11^-1)_S = -(F11^-1)_0 sum over nonempty T in S of F11_T (F11^-1)_{S-T},
+//   Y_S = (R F11^-1)_S = sum over nonempty T in S of R_T (F11^-1)_{S-T}.
+template <class T>
+void expand(const Sweep<T>& sweep, Index s, Subset S) {
+  const Index c = sweep.symbolic.columns(s), u = sweep.symbolic.below(s), ld = c + u;
+  T* Y = sweep.Y_panel(S);
+  T* sum = sweep.work;
+  std::fill_n(Y, static_cast<Offset>(ld) * c, T{});
+  std::fill_n(sum, static_cast<Offset>(c) * c, T{});
+  for (Subset part = S; part != 0; part = (part - 1) & S) {
+    const Front<T> front = sweep.front(part, s);
+    const T* inverse = sweep.Y_panel(S & ~part);
+    sweep.kernels.gemm_nn(c, c, c, 1, front.panel, ld, inverse, ld, sum, c);
+    sweep.kernels.gemm_nn(u, c, c, 1, front.below(), ld, inverse, ld, Y + c, ld);
+  }
+  sweep.kernels.gemm_nn(c, c, c, -1, sweep.Y_panel(0), ld, sum, c, Y, ld);
+}
+
+// F21_S <- R_S, and the update matrix from F22_S to D_S, formulas (3).
+template <class T>
+void congruence(const Sweep<T>& sweep, const T* Y, Front<T> front) {
+  const Index c = front.c, u = front.u, ld = front.size();
+  mirror(c, front.panel, ld);
+  T* N = sweep.work;
+  for (Index j = 0; j < c; ++j) std::copy_n(front.below() + static_cast<Offset>(j) * ld, u, N + static_cast<Offset>(j) * u);
+  sweep.kernels.gemm_nn(u, c, c, -1, Y, ld, front.panel, ld, front.below(), ld);
+  for (Index j = 0; j < c; ++j) {
+    T* column = N + static_cast<Offset>(j) * u;
+    const T* R = front.below() + static_cast<Offset>(j) * ld;
+    for (Index i = 0; i < u; ++i) column[i] = (column[i] + R[i]) / Real<T>(2);
+  }
+  for_lower_blocks(u, [&](Index j, Index width) {
+    T* D = front.update + j + static_cast<Offset>(j) * u;
+    sweep.kernels.gemm_nh(u - j, width, c, -1, N + j, u, Y + j, ld, D, u);
+    sweep.kernels.gemm_nh(u - j, width, c, -1, Y + j, ld, N + j, u, D, u);
+  });
+}
+
+// Eliminates the columns of s from the coefficients of the nonempty subsets.
+template <class T>
+void eliminate(const Sweep<T>& sweep, Index s) {
+  expand_base(sweep, s);
+  for (Subset S = 1; S <= sweep.all; ++S) congruence(sweep, sweep.Y_panel(0) + sweep.symbolic.columns(s), sweep.front(S, s));
+  if (sweep.directions.size() < 2) return;  // K R^H has no coefficient of a single direction
+
+  for (Subset S = 1; S < sweep.all; ++S) expand(sweep, s, S);
+  for (Subset S = 1; S <= sweep.all; ++S) {
+    const Front<T> front = sweep.front(S, s);
+    const Index c = front.c, u = front.u, ld = front.size();
+    for (Subset part = (S - 1) & S; part != 0; part = (part - 1) & S)
+      for_lower_blocks(u, [&](Index j, Index width) {
+        sweep.kernels.gemm_nh(u - j, width, c, -1, sweep.Y_panel(part) + c + j, ld,
+                              sweep.front(S & ~part, s).below() + j, ld,
+                              front.update + j + static_cast<Offset>(j) * u, u);
+      });
+  }
+}
+
+// Z11_S and Z21_S from the coefficients of Z22, formulas (1).
+template <class T>
+void invert(const Sweep<T>& sweep, Index s) {
+  expand_base(sweep, s);
+  for (Subset S = 1; S <= sweep.all; ++S) expand(sweep, s, S);
+  for (Subset S = 0; S <= sweep.all; ++S) {
+    const Front<T> Z = sweep.inverse_front(S, s);
+    const Index c = Z.c, u = Z.u, ld = Z.size();
+    for (Index j = 0; j < c; ++j) {
+      const Offset column = static_cast<Offset>(j) * ld;
+      std::copy_n(sweep.Y_panel(S) + column, c, Z.panel + column);
+      std::fill_n(Z.below() + column, u, T{});
+    }
+    for_subsets(S, [&](Subset part) {
+      sweep.kernels.gemm_nn(u, c, u, -1, sweep.inverse_front(S & ~part, s).update, u, sweep.Y_panel(part) + c, ld,
+                            Z.below(), ld);
+    });
+    for_subsets(S, [&](Subset part) {
+      const T* Y = sweep.Y_panel(part) + c;
+      const T* Z21 = sweep.inverse_front(S & ~part, s).below();
+      for_lower_blocks(c, [&](Index j, Index width) {
+        const Offset column = static_cast<Offset>(j) * ld;
+        sweep.kernels.gemm_hn(c - j, width, u, -1, Y + column, ld, Z21 + column, ld, Z.panel + j + column, ld);
+      });
+    });
+    mirror(c, Z.panel, ld);
+  }
+}
+
+// gradient <- Z_S at the entries of the pattern that s owns. A value off the diagonal stands for two entries
+// of A: its derivative is Z_ji + conj(Z_ij) = 2 conj(Z_ij).
+template <class T>
+void write(const Sweep<T>& sweep, Index s, const T* Z, T* gradient) {
+  const Embedding& embedding = sweep.embedding;
+  for (Offset p = embedding.ptr[s]; p < embedding.ptr[s + 1]; ++p) {
+    const Index source = embedding.source[p];
+    const T value = Real<T>(2) * Z[embedding.target[p]];
+    gradient[source >= 0 ? source : ~source] = source >= 0 ? conjugate(value) : value;
+  }
+  const Offset stride = sweep.symbolic.front(s) + 1;
+  for (Index k = sweep.symbolic.super[s]; k < sweep.symbolic.super[s + 1]; ++k, Z += stride)
+    if (embedding.diagonal[k] != none) gradient[embedding.diagonal[k]] = real_part(*Z);
+}
+
+}  // namespace
+
+Offset inverse_gradient_workspace(const Symbolic& symbolic, Index k) {
+  const Offset subsets = Offset{1} << k;
+  return (subsets - 1) * symbolic.factor_size() + subsets * symbolic.workspace +
+         (2 * subsets + 1) * largest_panel(symbolic) + Children::size(symbolic);
+}
+
+template <class T>
+void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, const T* factor,
+                      In<const T*> directions, T* gradient, Index n_values, T* workspace) {
+  const Subset all = (Subset{1} << directions.size()) - 1;
+  const Offset panel_size = largest_panel(symbolic);
+  T* coefficients = workspace;
+  T* updates = coefficients + all * symbolic.factor_size();
+  T* Y_panels = updates + (all + 1) * symbolic.workspace;
+  T* Z_panels = Y_panels + (all + 1) * panel_size;
+  T* work = Z_panels + (all + 1) * panel_size;
+  const Sweep<T> sweep{symbolic, embedding, dense<T>(), factor, directions, all, panel_size, coefficients, updates,
+                       Y_panels, Z_panels, work, Children(symbolic, reinterpret_cast<Index*>(work + panel_size))};
+
+  if (all != 0)
+    upward(symbolic, [&](Index s) {
+      for (Subset S = 1; S <= all; ++S) {
+        clear(sweep.front(S, s));
+        if (std::has_single_bit(S)) assemble(embedding, s, directions[std::countr_zero(S)], sweep.front(S, s));
+      }
+      sweep.children.of(s, [&](Index child) {
+        for (Subset S = 1; S <= all; ++S)
+          extend_add(relative_rows(symbolic, child), sweep.front(S, child).update, sweep.front(S, s));
+      });
+      eliminate(sweep, s);
+      return true;
+    });
+
+  downward(symbolic, [&](Index s) {
+    invert(sweep, s);
+    write(sweep, s, sweep.inverse_front(all, s).panel, gradient);
+    sweep.children.of(s, [&](Index child) {
+      for (Subset S = 0; S <= all; ++S)
+        extract(relative_rows(symbolic, child), sweep.inverse_front(S, s), sweep.inverse_front(S, child).update);
+    });
+  });
+}
+
+#define INSTANTIATE(T)                                                                                          \
+  template void inverse_gradient<T>(const Symbolic&, const Embedding&, const T*, In<const T*>, T*, Index, T*);
+INSTANTIATE(float)
+INSTANTIATE(double)
+INSTANTIATE(std::complex<float>)
+INSTANTIATE(std::complex<double>)
+#undef INSTANTIATE
+
+}  // namespace elimax

@@ -1,0 +1,112 @@
+// front.h: the work on one front that is not dense elimination.
+//
+// The front of a supernode with c columns and u rows below them is the Hermitian matrix
+//
+//     F = [ F11  F21^H ]   panel  = [F11; F21], (c+u) x c with leading dimension c+u,
+//         [ F21  F22   ]   update = F22, u x u with leading dimension u.
+//
+// Upwards a front is assembled from values of A and the children's update matrices (extend-add: Duff and
+// Reid, TOMS 9, 1983; Liu, SIAM Review 34, 1992); only lower triangles count. Downwards each child's
+// update matrix is the submatrix of its parent's front that extend-add would add to.
+#pragma once
+
+#include <algorithm>
+
+#include "core.h"
+
+namespace elimax {
+
+template <class T>
+struct Front {
+  Index c, u;
+  T* panel;
+  T* update;
+
+  Index size() const { return c + u; }
+  Offset panel_size() const { return static_cast<Offset>(c + u) * c; }
+  Offset update_size() const { return static_cast<Offset>(u) * u; }
+  T* below() const { return panel + c; }  // F21
+};
+
+// The front of s whose panel lies in an array like the factor, its update matrix in the stacks.
+template <class T>
+Front<T> front_of(const Symbolic& symbolic, Index s, T* panels, T* updates) {
+  return {symbolic.columns(s), symbolic.below(s), panels + symbolic.panel[s], updates + symbolic.update[s]};
+}
+
+// Where the rows below s sit in the front of its parent.
+inline In<Index> relative_rows(const Symbolic& symbolic, Index s) {
+  return {symbolic.relative.data() + symbolic.row_ptr[s], static_cast<std::size_t>(symbolic.below(s))};
+}
+
+// F <- the entries of A(values) that supernode s owns, zero elsewhere. Imaginary parts of the diagonal are
+// dropped.
+template <class T>
+void assemble(const Embedding& embedding, Index s, const T* values, Front<T> front) {
+  for (Offset p = embedding.ptr[s]; p < embedding.ptr[s + 1]; ++p) {
+    const Index source = embedding.source[p];
+    front.panel[embedding.target[p]] = source >= 0 ? values[source] : conjugate(values[~source]);
+  }
+  if constexpr (!std::is_same_v<T, Real<T>>)
+    for (Index j = 0; j < front.c; ++j) {
+      T& diagonal = front.panel[static_cast<Offset>(front.size() + 1) * j];
+      diagonal = real_part(diagonal);
+    }
+}
+
+template <class T>
+void clear(Front<T> front) {
+  std::fill_n(front.panel, front.panel_size(), T{});
+  std::fill_n(front.update, front.update_size(), T{});
+}
+
+// Lower triangle of F(relative, relative) += lower triangle of `child`.
+template <class T>
+void extend_add(In<Index> relative, const T* child, Front<T> front) {
+  const Index u = static_cast<Index>(relative.size());
+  // The rows from `tail` on are consecutive in the parent: often all of them are.
+  Index tail = u;
+  while (tail > 0 && (tail == u || relative[tail - 1] + 1 == relative[tail])) --tail;
+  for (Index j = 0; j < u; ++j, child += u) {
+    const bool eliminated = relative[j] < front.c;
+    T* column = eliminated ? front.panel + static_cast<Offset>(relative[j]) * front.size()
+                           : front.update + static_cast<Offset>(relative[j] - front.c) * front.u;
+    const Index shift = eliminated ? 0 : front.c;
+    Index i = j;
+    for (; i < tail; ++i) column[relative[i] - shift] += child[i];
+    if (i == u) continue;
+    T* run = column + (relative[i] - shift);
+    const T* addend = child + i;
+    for (Index r = 0; r < u - i; ++r) run[r] += addend[r];
+  }
+}
+
+// Copies the lower triangle of A(n x n) to the upper one, conjugated.
+template <class T>
+void mirror(Index n, T* A, Index lda) {
+  constexpr Index block = 16;  // both a block and its image stay in the first-level cache
+  for (Index j0 = 0; j0 < n; j0 += block)
+    for (Index i0 = j0; i0 < n; i0 += block)
+      for (Index j = j0; j < std::min(j0 + block, n); ++j)
+        for (Index i = std::max(i0, j + 1); i < std::min(i0 + block, n); ++i)
+          A[j + static_cast<Offset>(i) * lda] = conjugate(A[i + static_cast<Offset>(j) * lda]);
+}
+
+// child <- F(relative, relative), full squares. F11 and F22 are full squares, too.
+template <class T>
+void extract(In<Index> relative, const Front<T>& front, T* child) {
+  const Index u = static_cast<Index>(relative.size());
+  const Index split = static_cast<Index>(std::lower_bound(relative.begin(), relative.end(), front.c) - relative.begin());
+  for (Index j = 0; j < split; ++j) {  // from F11 and F21
+    const T* column = front.panel + static_cast<Offset>(relative[j]) * front.size();
+    for (Index i = 0; i < u; ++i) child[i + static_cast<Offset>(j) * u] = column[relative[i]];
+  }
+  for (Index j = split; j < u; ++j) {  // from F21^H and F22
+    const T* column = front.update + static_cast<Offset>(relative[j] - front.c) * front.u;
+    T* target = child + static_cast<Offset>(j) * u;
+    for (Index i = 0; i < split; ++i) target[i] = conjugate(child[j + static_cast<Offset>(i) * u]);
+    for (Index i = split; i < u; ++i) target[i] = column[relative[i] - front.c];
+  }
+}
+
+}  // namespace elimax
