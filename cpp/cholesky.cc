@@ -28,7 +28,8 @@ namespace {
 // random walk, to about eps * sqrt(nnz(L)) relative to the diagonal.
 template <class R>
 R semidefinite_tolerance(const Symbolic& symbolic) {
-  return 4 * std::numeric_limits<R>::epsilon() * std::sqrt(static_cast<R>(std::max<Offset>(symbolic.factor_nonzeros, 1)));
+  return 4 * std::numeric_limits<R>::epsilon() *
+         std::sqrt(static_cast<R>(std::max<Offset>(symbolic.factor_nonzeros, 1)));
 }
 
 template <class T>
@@ -58,7 +59,8 @@ Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const T* v
   const Real<T> tolerance = semidefinite_tolerance<Real<T>>(symbolic);
   T* updates = workspace;
   auto* floor = reinterpret_cast<Real<T>*>(updates + symbolic.workspace);
-  const Children children(symbolic, reinterpret_cast<Index*>(updates + symbolic.workspace + symbolic.max_columns));
+  const Children children(symbolic,
+                          reinterpret_cast<Index*>(updates + symbolic.workspace + symbolic.max_columns));
 
   Index failed = none;
   upward(symbolic, [&](Index s) {
@@ -71,12 +73,11 @@ Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const T* v
       extend_add(relative_rows(symbolic, child), updates + symbolic.update[child], front);
     });
 
-    const Index done = kernels.potrf(front.c, floor, front.panel, front.size());
+    const Index done = kernels.panel(front.size(), front.c, floor, front.panel, front.size());
     if (done < front.c) {
       failed = symbolic.super[s] + done;
       return false;
     }
-    kernels.trsm_h(front.u, front.c, front.panel, front.size(), front.below(), front.size());
     kernels.herk(front.u, front.c, front.below(), front.size(), front.update, front.u);
     return true;
   });
@@ -86,8 +87,8 @@ Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const T* v
   return failure(symbolic, embedding, values, failed);
 }
 
-// log prod L_jj^2, with the product kept as fraction * 2^exponent: one logarithm in all, and an error of about
-// eps * sqrt(n) in double precision whatever T is.
+// log prod L_jj^2, with the product kept as fraction * 2^exponent: one logarithm in all, and an error of
+// about eps * sqrt(n) in double precision whatever T is.
 template <class T>
 Real<T> cholesky_logdet(const Symbolic& symbolic, const T* factor) {
   double fraction = 1;
@@ -108,8 +109,8 @@ Real<T> cholesky_logdet(const Symbolic& symbolic, const T* factor) {
   return static_cast<Real<T>>(2 * (std::log(fraction) + exponent * std::log(2.0)));
 }
 
-#define INSTANTIATE(T)                                                                               \
-  template Status cholesky<T>(const Symbolic&, const Embedding&, const T*, T*, T*);                  \
+#define INSTANTIATE(T)                                                              \
+  template Status cholesky<T>(const Symbolic&, const Embedding&, const T*, T*, T*); \
   template Real<T> cholesky_logdet<T>(const Symbolic&, const T*);
 INSTANTIATE(float)
 INSTANTIATE(double)

@@ -221,7 +221,7 @@ void cholesky_solve(const Symbolic& symbolic, SolvePart part, const T* factor, c
 Offset inverse_gradient_workspace(const Symbolic& symbolic, Index k);
 template <class T>
 void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, const T* factor,
-                      In<const T*> directions, T* gradient, Index n_values, T* workspace);
+                      In<const T*> directions, T* gradient, T* workspace);
 
 // ---------------------------------------------------------------------------------------------
 // triangular.cc: solve with any sparse triangular matrix

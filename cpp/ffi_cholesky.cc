@@ -105,8 +105,7 @@ ffi::Error inverse_gradient_handler(ffi::AnyBuffer factor, ffi::RemainingArgs di
     count(Counter::inverse_gradient, result.batch());
     for (Offset i = 0; i < result.batch(); ++i) {
       for (Index d = 0; d < order; ++d) v_element[d] = v[d][i];
-      inverse_gradient<T>(*symbolic, *embedding, L[i], v_element, result[i], static_cast<Index>(result.size()),
-                          scratch.as<T>());
+      inverse_gradient<T>(*symbolic, *embedding, L[i], v_element, result[i], scratch.as<T>());
     }
     return ffi::Error::Success();
   });

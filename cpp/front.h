@@ -96,7 +96,8 @@ void mirror(Index n, T* A, Index lda) {
 template <class T>
 void extract(In<Index> relative, const Front<T>& front, T* child) {
   const Index u = static_cast<Index>(relative.size());
-  const Index split = static_cast<Index>(std::lower_bound(relative.begin(), relative.end(), front.c) - relative.begin());
+  const Index split =
+      static_cast<Index>(std::lower_bound(relative.begin(), relative.end(), front.c) - relative.begin());
   for (Index j = 0; j < split; ++j) {  // from F11 and F21
     const T* column = front.panel + static_cast<Offset>(relative[j]) * front.size();
     for (Index i = 0; i < u; ++i) child[i + static_cast<Offset>(j) * u] = column[relative[i]];

@@ -29,7 +29,8 @@ class Children {
  public:
   static Offset size(const Symbolic& symbolic) { return 2 * static_cast<Offset>(symbolic.supernodes()); }
 
-  Children(const Symbolic& symbolic, Index* memory) : last_(memory), previous_(memory + symbolic.supernodes()) {
+  Children(const Symbolic& symbolic, Index* memory)
+      : last_(memory), previous_(memory + symbolic.supernodes()) {
     std::fill_n(last_, symbolic.supernodes(), none);
     for (Index s = 0; s < symbolic.supernodes(); ++s) {
       const Index parent = symbolic.super_parent[s];

@@ -9,9 +9,9 @@
 // and Z22 of a child is a submatrix of the front of its parent.
 //
 // Derivatives in the directions V_1, ..., V_k come from the same formulas over the commutative algebra of the
-// nilpotent numbers e_1, ..., e_k, e_i^2 = 0: the coefficient of e_1 ... e_k of (A + sum e_i V_i)^-1 is the mixed
-// derivative (Griewank, Walther, Evaluating Derivatives, 2008, chapter 13). A matrix M over the algebra is
-// 2^k coefficients M_S, one for every subset S of the directions (a bit mask), and
+// nilpotent numbers e_1, ..., e_k, e_i^2 = 0: the coefficient of e_1 ... e_k of (A + sum e_i V_i)^-1 is the
+// mixed derivative (Griewank, Walther, Evaluating Derivatives, 2008, chapter 13). A matrix M over the algebra
+// is 2^k coefficients M_S, one for every subset S of the directions (a bit mask), and
 //
 //     (M N)_S = sum over T in S of M_T N_{S-T}.                                                      (2)
 //
@@ -23,8 +23,8 @@
 // where R_{} = 0 and D_{} is the update matrix of A. Hence with K = R F11^-1 the Schur complement is
 // D - K R^H and Y = Y_0 + K, and every product of (2) that contains R has one factor less to sum over.
 //
-// Cost: k = 0 about 2, k = 1 about 8 factorizations in flops, all of them in dense kernels; 3^k grows from there.
-// Memory: nonempty subsets keep F11_S and R_S of all fronts, the size of the factor each.
+// Cost: k = 0 about 2, k = 1 about 8 factorizations in flops, all of them in dense kernels; 3^k grows from
+// there. Memory: nonempty subsets keep F11_S and R_S of all fronts, the size of the factor each.
 
 #include <bit>
 
@@ -40,7 +40,8 @@ using Subset = unsigned;
 
 Offset largest_panel(const Symbolic& symbolic) {
   Offset size = 0;
-  for (Index s = 0; s < symbolic.supernodes(); ++s) size = std::max(size, symbolic.panel[s + 1] - symbolic.panel[s]);
+  for (Index s = 0; s < symbolic.supernodes(); ++s)
+    size = std::max(size, symbolic.panel[s + 1] - symbolic.panel[s]);
   return size;
 }
 
@@ -89,13 +90,13 @@ struct Sweep {
   const DenseKernels<T>& kernels;
   const T* factor;
   In<const T*> directions;
-  Subset all;           // the whole set
-  Offset panel_size;    // of the largest panel
-  T* coefficients;      // per nonempty subset: panels of all fronts
-  T* updates;           // per subset: the stacks of update matrices
-  T* Y_panels;          // per subset: one panel
-  T* Z_panels;          // per subset: one panel
-  T* work;              // one panel
+  Subset all;         // the whole set
+  Offset panel_size;  // of the largest panel
+  T* coefficients;    // per nonempty subset: panels of all fronts
+  T* updates;         // per subset: the stacks of update matrices
+  T* Y_panels;        // per subset: one panel
+  T* Z_panels;        // per subset: one panel
+  T* work;            // one panel
   Children children;
 
   T* updates_of(Subset S) const { return updates + S * symbolic.workspace; }
@@ -105,7 +106,8 @@ struct Sweep {
   }
   // The front of s in the inverse: [Z11_S; Z21_S] and Z22_S.
   Front<T> inverse_front(Subset S, Index s) const {
-    return {symbolic.columns(s), symbolic.below(s), Z_panels + S * panel_size, updates_of(S) + symbolic.update[s]};
+    return {symbolic.columns(s), symbolic.below(s), Z_panels + S * panel_size,
+            updates_of(S) + symbolic.update[s]};
   }
   // [(F11^-1)_S; Y_S] of the current front.
   T* Y_panel(Subset S) const { return Y_panels + S * panel_size; }
@@ -117,7 +119,8 @@ void expand_base(const Sweep<T>& sweep, Index s) {
   const Index c = sweep.symbolic.columns(s), u = sweep.symbolic.below(s), ld = c + u;
   const T* L = sweep.factor + sweep.symbolic.panel[s];
   T* Y = sweep.Y_panel(0);
-  for (Index j = 0; j < c; ++j) std::copy_n(L + c + static_cast<Offset>(j) * ld, u, Y + c + static_cast<Offset>(j) * ld);
+  for (Index j = 0; j < c; ++j)
+    std::copy_n(L + c + static_cast<Offset>(j) * ld, u, Y + c + static_cast<Offset>(j) * ld);
   sweep.kernels.trsm_n(u, c, L, ld, Y + c, ld);
   invert_gram(sweep.kernels, c, L, ld, Y, ld, sweep.work);
 }
@@ -147,7 +150,8 @@ void congruence(const Sweep<T>& sweep, const T* Y, Front<T> front) {
   const Index c = front.c, u = front.u, ld = front.size();
   mirror(c, front.panel, ld);
   T* N = sweep.work;
-  for (Index j = 0; j < c; ++j) std::copy_n(front.below() + static_cast<Offset>(j) * ld, u, N + static_cast<Offset>(j) * u);
+  for (Index j = 0; j < c; ++j)
+    std::copy_n(front.below() + static_cast<Offset>(j) * ld, u, N + static_cast<Offset>(j) * u);
   sweep.kernels.gemm_nn(u, c, c, -1, Y, ld, front.panel, ld, front.below(), ld);
   for (Index j = 0; j < c; ++j) {
     T* column = N + static_cast<Offset>(j) * u;
@@ -165,7 +169,8 @@ void congruence(const Sweep<T>& sweep, const T* Y, Front<T> front) {
 template <class T>
 void eliminate(const Sweep<T>& sweep, Index s) {
   expand_base(sweep, s);
-  for (Subset S = 1; S <= sweep.all; ++S) congruence(sweep, sweep.Y_panel(0) + sweep.symbolic.columns(s), sweep.front(S, s));
+  for (Subset S = 1; S <= sweep.all; ++S)
+    congruence(sweep, sweep.Y_panel(0) + sweep.symbolic.columns(s), sweep.front(S, s));
   if (sweep.directions.size() < 2) return;  // K R^H has no coefficient of a single direction
 
   for (Subset S = 1; S < sweep.all; ++S) expand(sweep, s, S);
@@ -195,15 +200,16 @@ void invert(const Sweep<T>& sweep, Index s) {
       std::fill_n(Z.below() + column, u, T{});
     }
     for_subsets(S, [&](Subset part) {
-      sweep.kernels.gemm_nn(u, c, u, -1, sweep.inverse_front(S & ~part, s).update, u, sweep.Y_panel(part) + c, ld,
-                            Z.below(), ld);
+      sweep.kernels.gemm_nn(u, c, u, -1, sweep.inverse_front(S & ~part, s).update, u, sweep.Y_panel(part) + c,
+                            ld, Z.below(), ld);
     });
     for_subsets(S, [&](Subset part) {
       const T* Y = sweep.Y_panel(part) + c;
       const T* Z21 = sweep.inverse_front(S & ~part, s).below();
       for_lower_blocks(c, [&](Index j, Index width) {
         const Offset column = static_cast<Offset>(j) * ld;
-        sweep.kernels.gemm_hn(c - j, width, u, -1, Y + column, ld, Z21 + column, ld, Z.panel + j + column, ld);
+        sweep.kernels.gemm_hn(c - j, width, u, -1, Y + column, ld, Z21 + column, ld, Z.panel + j + column,
+                              ld);
       });
     });
     mirror(c, Z.panel, ld);
@@ -235,7 +241,7 @@ Offset inverse_gradient_workspace(const Symbolic& symbolic, Index k) {
 
 template <class T>
 void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, const T* factor,
-                      In<const T*> directions, T* gradient, Index n_values, T* workspace) {
+                      In<const T*> directions, T* gradient, T* workspace) {
   const Subset all = (Subset{1} << directions.size()) - 1;
   const Offset panel_size = largest_panel(symbolic);
   T* coefficients = workspace;
@@ -243,14 +249,26 @@ void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, cons
   T* Y_panels = updates + (all + 1) * symbolic.workspace;
   T* Z_panels = Y_panels + (all + 1) * panel_size;
   T* work = Z_panels + (all + 1) * panel_size;
-  const Sweep<T> sweep{symbolic, embedding, dense<T>(), factor, directions, all, panel_size, coefficients, updates,
-                       Y_panels, Z_panels, work, Children(symbolic, reinterpret_cast<Index*>(work + panel_size))};
+  const Sweep<T> sweep{symbolic,
+                       embedding,
+                       dense<T>(),
+                       factor,
+                       directions,
+                       all,
+                       panel_size,
+                       coefficients,
+                       updates,
+                       Y_panels,
+                       Z_panels,
+                       work,
+                       Children(symbolic, reinterpret_cast<Index*>(work + panel_size))};
 
   if (all != 0)
     upward(symbolic, [&](Index s) {
       for (Subset S = 1; S <= all; ++S) {
         clear(sweep.front(S, s));
-        if (std::has_single_bit(S)) assemble(embedding, s, directions[std::countr_zero(S)], sweep.front(S, s));
+        if (std::has_single_bit(S))
+          assemble(embedding, s, directions[std::countr_zero(S)], sweep.front(S, s));
       }
       sweep.children.of(s, [&](Index child) {
         for (Subset S = 1; S <= all; ++S)
@@ -265,13 +283,14 @@ void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, cons
     write(sweep, s, sweep.inverse_front(all, s).panel, gradient);
     sweep.children.of(s, [&](Index child) {
       for (Subset S = 0; S <= all; ++S)
-        extract(relative_rows(symbolic, child), sweep.inverse_front(S, s), sweep.inverse_front(S, child).update);
+        extract(relative_rows(symbolic, child), sweep.inverse_front(S, s),
+                sweep.inverse_front(S, child).update);
     });
   });
 }
 
-#define INSTANTIATE(T)                                                                                          \
-  template void inverse_gradient<T>(const Symbolic&, const Embedding&, const T*, In<const T*>, T*, Index, T*);
+#define INSTANTIATE(T) \
+  template void inverse_gradient<T>(const Symbolic&, const Embedding&, const T*, In<const T*>, T*, T*);
 INSTANTIATE(float)
 INSTANTIATE(double)
 INSTANTIATE(std::complex<float>)

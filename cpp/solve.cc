@@ -81,8 +81,8 @@ void backward_vector(const Symbolic& symbolic, const DenseKernels<T>& kernels, c
 
 // A block W of `width` right-hand sides; W2 is a buffer of width x max_below entries.
 template <class T>
-void forward_block(const Symbolic& symbolic, const DenseKernels<T>& kernels, const T* factor, Index width, T* W,
-                   T* W2) {
+void forward_block(const Symbolic& symbolic, const DenseKernels<T>& kernels, const T* factor, Index width,
+                   T* W, T* W2) {
   upward(symbolic, [&](Index s) {
     const Panel<T> panel(symbolic, s, factor);
     T* W1 = W + static_cast<Offset>(panel.first) * width;
@@ -99,8 +99,8 @@ void forward_block(const Symbolic& symbolic, const DenseKernels<T>& kernels, con
 }
 
 template <class T>
-void backward_block(const Symbolic& symbolic, const DenseKernels<T>& kernels, const T* factor, Index width, T* W,
-                    T* W2) {
+void backward_block(const Symbolic& symbolic, const DenseKernels<T>& kernels, const T* factor, Index width,
+                    T* W, T* W2) {
   downward(symbolic, [&](Index s) {
     const Panel<T> panel(symbolic, s, factor);
     for (Index i = 0; i < panel.u; ++i)
