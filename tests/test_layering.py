@@ -23,6 +23,8 @@ FLOORS = {
     "_structure._native": 10,
     "_structure.index_map": 11,
     "_structure.pattern": 12,
+    "_structure.assembly": 13,
+    "_structure.selection": 13,
     "_structure.ordering": 13,
     "_structure.symbolic": 14,
     "_structure": 19,
@@ -37,7 +39,11 @@ FLOORS = {
     "_primitive.triangular": 23,
     "_primitive.derivative": 29,
     # matrices, and what is done with them
-    "_matrix": 30,
+    "_matrix.base": 30,
+    "_matrix.sparse": 31,
+    "_matrix.symmetric": 32,
+    "_matrix.assembly": 33,
+    "_matrix": 34,
     "_factor": 40,
     "": 90,
 }

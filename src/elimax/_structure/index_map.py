@@ -108,7 +108,8 @@ class IndexMap:
         size = self.output_size
         return size == self.input_size and np.array_equal(self.indices, np.arange(size))
 
-    def without_conjugation(self) -> "IndexMap":
+    @functools.cached_property
+    def unconjugated(self) -> "IndexMap":
         """The same map for symmetric instead of Hermitian values: `~q` becomes `q`."""
         marked = (self.indices < 0) & (self.indices != ZERO)
         return IndexMap(np.where(marked, ~self.indices, self.indices), self.input_size)

@@ -28,12 +28,6 @@ from .index_map import LARGEST, ZERO, IndexMap, check_range, content_digest, fro
 _cached = functools.lru_cache(maxsize=128)
 
 
-def _ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """starts[0], starts[0] + 1, ... (counts[0] of them), starts[1], ..."""
-    before = np.cumsum(counts) - counts
-    return np.arange(counts.sum()) + np.repeat(starts - before, counts)
-
-
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Pattern:
     """The positions of a sparse matrix that may be nonzero: canonical, immutable, hashed by content.
@@ -230,53 +224,16 @@ class Pattern:
         size = np.arange(min(self.shape))
         return self.union(Pattern.from_coo(size, size, self.shape, self.symmetric))
 
-    def take(self, rows: Any, cols: Any) -> tuple["Pattern", IndexMap]:
-        """The pattern of A[rows][:, cols] for integer arrays, which may repeat.
+    def real_diagonal(self) -> IndexMap:
+        """Conjugates the diagonal: half of a value and its image make a Hermitian diagonal real."""
+        return _real_diagonal(self)
 
-        **Raises:** `ValueError` naming an index outside of the shape, or if the pattern is symmetric.
+    def dense_map(self) -> IndexMap:
+        """The place of every entry in the row-major m x n array; scattering by it fills the array.
+
+        **Raises:** `ValueError` if the array has more elements than 32-bit integers count.
         """
-        if self.symmetric:
-            raise ValueError("take: call to_general() first, a symmetric pattern has one triangle")
-        rows, cols = index_array("rows", rows), index_array("cols", cols)
-        check_range("rows", rows, self.shape[0])
-        check_range("cols", cols, self.shape[1])
-        # Expand every chosen column into its entries, then every entry into the rows that choose it.
-        counts = np.diff(self.column_pointers)[cols]
-        entry = _ranges(self.column_pointers[cols], counts)
-        column = np.repeat(np.arange(cols.size), counts)
-        order = np.argsort(rows, kind="stable")
-        copies = np.bincount(rows, minlength=self.shape[0])
-        first = np.cumsum(copies) - copies
-        row = self.rows[entry]
-        chosen = order[_ranges(first[row], copies[row])]
-        entry, column = np.repeat(entry, copies[row]), np.repeat(column, copies[row])
-        pattern, position = Pattern.from_coo_with_map(chosen, column, (rows.size, cols.size))
-        source = np.empty(entry.size, np.int64)
-        source[position.indices] = entry
-        return pattern, IndexMap(source, self.nnz)
-
-    def permute(self, permutation: Any) -> tuple["Pattern", IndexMap]:
-        """The pattern of P A P^T, whose row and column k are `permutation[k]` of A.
-
-        **Raises:** `ValueError` if `permutation` is not one of all rows, or the pattern not square.
-        """
-        p, n = index_array("permutation", permutation), self.shape[0]
-        if self.shape[1] != n:
-            raise ValueError(f"permute: the pattern must be square, got shape {self.shape}")
-        if p.size != n or not np.array_equal(np.sort(p), np.arange(n)):
-            raise ValueError(f"`permutation` must hold every one of 0 .. {n - 1} once")
-        if not self.symmetric:
-            return self.take(p, p)
-        inverse = np.empty(n, np.int64)
-        inverse[p] = np.arange(n)
-        i, j = inverse[self.rows], inverse[self.columns]
-        pattern, position = Pattern.from_coo_with_map(
-            np.maximum(i, j), np.minimum(i, j), self.shape, True
-        )
-        source = np.empty(self.nnz, np.int64)
-        entry = np.arange(self.nnz)
-        source[position.indices] = np.where(i < j, ~entry, entry)
-        return pattern, IndexMap(source, self.nnz)
+        return _dense_map(self)
 
     # -- operations on two patterns
 
@@ -386,6 +343,20 @@ def _diagonal(A: Pattern) -> IndexMap:
     entry = np.flatnonzero(A.rows == A.columns)
     source[A.rows[entry]] = entry
     return IndexMap(source, A.nnz)
+
+
+@_cached
+def _real_diagonal(A: Pattern) -> IndexMap:
+    entry = np.arange(A.nnz)
+    return IndexMap(np.where(A.rows == A.columns, ~entry, entry), A.nnz)
+
+
+@_cached
+def _dense_map(A: Pattern) -> IndexMap:
+    m, n = A.shape
+    if m * n > LARGEST:
+        raise ValueError(f"a dense array of shape {A.shape} has more than {LARGEST} elements")
+    return IndexMap(A.rows * np.int64(n) + A.columns, m * n)
 
 
 @_cached
