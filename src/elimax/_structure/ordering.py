@@ -24,13 +24,13 @@ def order(pattern: Pattern, ordering: Ordering) -> np.ndarray:
 
     **Arguments:**
 
-    - `ordering`: "amd" (approximate minimum degree), "nd" (nested dissection by METIS), "natural" (as given) or
-      a permutation. `symbolic.analyze` also knows "auto", which compares what they lead to.
+    - `ordering`: "amd" (approximate minimum degree), "nd" (nested dissection by METIS), "natural" (as
+      given) or a permutation. `symbolic.analyze` also knows "auto", which compares what they lead to.
 
     **Returns:** int32, read-only.
 
-    **Raises:** `ValueError` for an unknown name or an array that is not a permutation of all rows; `TypeError`
-    for one that does not hold concrete integers.
+    **Raises:** `ValueError` for an unknown name or an array that is not a permutation of all rows;
+    `TypeError` for one that does not hold concrete integers.
 
     **Cost:** in practice O(nnz log n) for "amd"; some microseconds per entry for "nd".
 
@@ -74,7 +74,8 @@ def given(n: int, permutation: Sequence[int] | np.ndarray) -> np.ndarray:
     missing = np.flatnonzero(np.bincount(array, minlength=n) == 0)
     if missing.size:
         raise ValueError(
-            f"`ordering` must be a permutation, but {missing[0]} does not occur in it and another entry occurs twice"
+            f"`ordering` must be a permutation, but {missing[0]} does not occur in it and some other "
+            "entry occurs twice"
         )
     return frozen(array)
 

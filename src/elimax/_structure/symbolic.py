@@ -57,6 +57,7 @@ class Symbolic:
     max_rows: int = dataclasses.field(init=False)
     max_below: int = dataclasses.field(init=False)
     flops: float = dataclasses.field(init=False)
+    _handle: _native.Handle = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
         put = functools.partial(object.__setattr__, self)
@@ -168,7 +169,7 @@ class Symbolic:
     def __hash__(self) -> int:
         return hash(self.digest)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return Symbolic, (self.pattern, self.sequence, self.ordering)
 
     def __repr__(self) -> str:
@@ -180,13 +181,16 @@ class Symbolic:
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Embedding:
-    """Where the values of a symmetric pattern sit in the factor of a `Symbolic`: immutable, hashed by content.
+    """Where the values of a symmetric pattern sit in a factor: immutable, compared and hashed by content.
+
+    `Symbolic.embedding` makes it.
 
     **Raises:** `ValueError` naming an entry that lies outside of the filled pattern L + L^T.
     """
 
     symbolic: Symbolic
     pattern: Pattern
+    _handle: _native.Handle = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
         symbolic, pattern = self.symbolic, self.pattern
@@ -200,8 +204,9 @@ class Embedding:
         )
         if handle is None:
             raise ValueError(
-                f"the entry ({pattern.rows[outside]}, {pattern.columns[outside]}) lies outside of the filled "
-                "pattern L + L^T of what was analyzed. Analyze a pattern that holds it, for example the union of both."
+                f"the entry ({pattern.rows[outside]}, {pattern.columns[outside]}) lies outside of the "
+                "filled pattern L + L^T of what was analyzed. Analyze a pattern that holds it, for example "
+                "the union of both."
             )
         object.__setattr__(self, "_handle", handle)
 
@@ -224,7 +229,7 @@ class Embedding:
     def __hash__(self) -> int:
         return hash(self.digest)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return Embedding, (self.symbolic, self.pattern)
 
     def __repr__(self) -> str:
@@ -236,8 +241,8 @@ def analyze(pattern: Pattern, ordering: Ordering = "auto") -> Symbolic:
 
     **Arguments:**
 
-    - `ordering`: "auto", "amd", "nd", "natural" or a permutation. "auto" is approximate minimum degree, or nested
-      dissection where that was worth trying and predicts fewer flops.
+    - `ordering`: "auto", "amd", "nd", "natural" or a permutation. "auto" is approximate minimum degree,
+      or nested dissection where that is worth trying and predicts fewer flops.
 
     **Returns:** a `Symbolic`; the latest ones are kept, so that analyzing a pattern again is a look-up.
 
@@ -257,8 +262,8 @@ def analyze(pattern: Pattern, ordering: Ordering = "auto") -> Symbolic:
 def _check_symmetric(pattern: Pattern) -> None:
     if not pattern.symmetric:
         raise ValueError(
-            f"the pattern must be symmetric (its lower triangle), got a general one of shape {pattern.shape}; "
-            "Pattern.lower() takes the lower triangle of a square pattern that is structurally symmetric"
+            f"the pattern must be symmetric, got a general one of shape {pattern.shape}; Pattern.lower() "
+            "takes the lower triangle of a square pattern that is structurally symmetric"
         )
 
 
