@@ -36,7 +36,7 @@ class MinimumDegree {
     Index elements;  // the first so many of a variable's list are elements; `none` in an element
     Index weight;    // columns that a variable stands for; negative while it is in Lp, 0 once it is gone
     Index degree;    // bound on the weight of a variable's neighbors; weight of an element's list
-    Index mark;      // element e: flag_ + |Le \ Lp| if that was measured, else less than flag_; 0 once absorbed
+    Index mark;  // element e: flag_ + |Le \ Lp| if that was measured, else less than flag_; 0 once absorbed
     Index next, previous;  // in a list of equal degree; next in a bucket of equal hash
   };
 
@@ -61,19 +61,19 @@ class MinimumDegree {
 
   Index n_;
   std::vector<Node> nodes_;
-  std::vector<Index> links_;         // all lists
-  Index free_ = 0;                   // links_ is unused from here on
-  std::vector<Index> into_;          // what a variable was merged into, or an element absorbed by
-  std::vector<Index> pivots_;        // eliminated so far, in order
-  std::vector<Index> dense_;         // rows left for the end
-  std::vector<Index> by_degree_;     // first variable of every degree
-  std::vector<Index> by_hash_;       // first variable of every hash
-  Index least_ = 0;                  // no variable has a lower degree
-  Index left_;                       // columns not yet eliminated
-  Index flag_ = 2;                   // see Node::mark
-  Index widest_ = 0;                 // largest weight of an element's list
-  Index begin_ = 0, end_ = 0;        // Lp is links_[begin_ .. end_ - 1]
-  Index weight_ = 0;                 // of Lp
+  std::vector<Index> links_;      // all lists
+  Index free_ = 0;                // links_ is unused from here on
+  std::vector<Index> into_;       // what a variable was merged into, or an element absorbed by
+  std::vector<Index> pivots_;     // eliminated so far, in order
+  std::vector<Index> dense_;      // rows left for the end
+  std::vector<Index> by_degree_;  // first variable of every degree
+  std::vector<Index> by_hash_;    // first variable of every hash
+  Index least_ = 0;               // no variable has a lower degree
+  Index left_;                    // columns not yet eliminated
+  Index flag_ = 2;                // see Node::mark
+  Index widest_ = 0;              // largest weight of an element's list
+  Index begin_ = 0, end_ = 0;     // Lp is links_[begin_ .. end_ - 1]
+  Index weight_ = 0;              // of Lp
 };
 
 MinimumDegree::MinimumDegree(Columns lower)

@@ -111,7 +111,7 @@ Tree eliminate(Columns upper, In<Index> permutation, const Relaxation& relaxatio
 // Sets rows and relative.
 void row_structure(Columns upper, const Tree& tree, Symbolic& result) {
   struct Node {
-    Index seen;    // last row that was met
+    Index seen;  // last row that was met
     Index parent;
     Offset end;    // of its rows so far
     Offset front;  // rows[p] is row p - front of the front

@@ -86,12 +86,11 @@ def _nested_dissection(pattern: Pattern) -> np.ndarray:
     rows, cols = pattern.rows[below], pattern.columns[below]
     if not rows.size:
         return np.arange(n, dtype=np.int32)
-    # METIS wants every edge twice; the neighbors of a vertex in increasing order make it reproducible.
+    # METIS wants every edge from both of its ends.
     source = np.concatenate([cols, rows])
     neighbor = np.concatenate([rows, cols])[np.argsort(source, kind="stable")]
-    pointers = np.zeros(n + 1, np.int32)
+    pointers = np.zeros(n + 1, np.int64)
     np.cumsum(np.bincount(source, minlength=n), out=pointers[1:])
-    permutation, _ = pymetis.nested_dissection(
-        xadj=pointers, adjncy=neighbor, options=pymetis.Options(seed=_SEED)
-    )
+    graph = pymetis.CSRAdjacency(pointers, neighbor.astype(np.int64))
+    permutation, _ = pymetis.nested_dissection(graph, options=pymetis.Options(seed=_SEED))
     return np.array(permutation, np.int32)

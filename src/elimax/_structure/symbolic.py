@@ -26,10 +26,11 @@ from .pattern import Pattern
 _RELAXED_COLUMNS = (16, 48, LARGEST)
 _RELAXED_ZEROS = (0.8, 0.1, 0.05)
 
-# "auto" tries nested dissection where minimum degree predicts this many flops, in all and per entry: METIS
-# costs about as much as 10^4 flops per entry, and a pattern is factorized more than once.
-_MANY_FLOPS = 1e9
-_MANY_FLOPS_PER_ENTRY = 1e4
+# "auto" tries nested dissection where minimum degree predicts this many flops, in all and per entry. METIS
+# takes 1 to 5 microseconds per entry and saves about half of the flops: here it is paid back after some
+# ten factorizations.
+_MANY_FLOPS = 1e8
+_MANY_FLOPS_PER_ENTRY = 5e3
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
