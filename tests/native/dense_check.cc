@@ -99,7 +99,7 @@ template <class T>
   std::exit(1);
 }
 
-bool same_bits(const void* a, const void* b, std::size_t size) { return std::memcmp(a, b, size) == 0; }
+bool same_bits(const void* a, const void* b, std::size_t size) { return size == 0 || std::memcmp(a, b, size) == 0; }
 
 // `got` equals `expected` within `bound` units of rounding where `inside`, and is `before` elsewhere.
 template <class T, class Inside>
@@ -274,11 +274,11 @@ void check_factor(const DenseKernels<T>& kernels, Index u, Index n) {
 
 template <class T>
 void check(const DenseKernels<T>& kernels) {
-  const Index sizes[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 23, 24, 25, 33, 40};
+  const Index sizes[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 24, 25, 33, 40};
   for (Index m : sizes)
     for (Index n : sizes)
-      for (Index k : {0, 1, 2, 5, 8, 19}) check_products(kernels, m, n, k);
-  for (Index m = 0; m <= 40; ++m)
+      for (Index k : {0, 1, 2, 5, 17}) check_products(kernels, m, n, k);
+  for (Index m : sizes)
     for (Index n = 0; n <= 40; ++n) {
       check_herk(kernels, m, n);
       check_solves(kernels, m, n);
