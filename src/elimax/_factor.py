@@ -148,10 +148,10 @@ class Cholesky:
         """
         pattern = self.matrix.pattern if pattern is None else pattern
         gradient, support = self._inverse_gradient(pattern)
-        diagonal = support.diagonal_map
+        diagonal = support.diagonal()
         # The gradient of log det holds (A^-1)_ii and 2 conj((A^-1)_ij).
         doubled = gradient + scatter(gather(gradient, diagonal), diagonal)
-        values = gather(0.5 * jnp.conj(doubled), support.embedding_map(pattern))
+        values = gather(0.5 * jnp.conj(doubled), pattern.embedding(support))
         return SymmetricMatrix(pattern, values, hermitian=self.matrix.hermitian)
 
     def inverse_diagonal(self) -> Float[Array, " n"]:
@@ -162,7 +162,7 @@ class Cholesky:
         **Cost:** about two factorizations.
         """
         gradient, support = self._inverse_gradient(self.matrix.pattern.with_diagonal())
-        return jnp.real(gather(gradient, support.diagonal_map))
+        return jnp.real(gather(gradient, support.diagonal()))
 
     def _solve(self, b: Any, part: Part) -> Array:
         b = jnp.asarray(b)
