@@ -37,7 +37,7 @@ def test_renumbering_keeps_the_fill(case):
 
 @given(permuted_patterns())
 def test_descendants_come_before_ancestors(case):
-    symbolic = Symbolic(*case, "given")
+    symbolic = Symbolic(case[0], case[1], "given")
     parent = symbolic.parent
     assert ((parent > np.arange(symbolic.n)) | (parent == -1)).all()
 

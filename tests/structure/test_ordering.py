@@ -77,7 +77,7 @@ def test_minimum_degree_of_random_patterns(pattern):
 @given(patterns(max_n=9))
 def test_minimum_degree_is_near_exact_minimum_degree(pattern):
     """Approximate degrees are bounds: on small graphs the fill stays near the greedy choice's."""
-    graph = {i: set() for i in range(pattern.shape[0])}
+    graph: dict[int, set[int]] = {i: set() for i in range(pattern.shape[0])}
     for i, j in zip(pattern.rows.tolist(), pattern.columns.tolist(), strict=True):
         if i != j:
             graph[i].add(j)

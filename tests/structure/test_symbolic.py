@@ -23,8 +23,9 @@ RELAXATIONS = {
 }
 
 
-def arrays(pattern: Pattern, sequence: np.ndarray, relaxation: str) -> dict[str, np.ndarray]:
+def arrays(case: tuple[Pattern, np.ndarray], relaxation: str) -> dict[str, np.ndarray]:
     """Analyzed with another relaxation than the one that `Symbolic` has."""
+    pattern, sequence = case
     handle = _native.analyze(
         pattern.shape[0],
         pattern.column_pointers,
@@ -52,7 +53,7 @@ def fronts(s: dict[str, np.ndarray]) -> list[tuple[list[int], list[int]]]:
 @relaxed
 @given(permuted_patterns())
 def test_supernodes_hold_the_structure_of_their_columns(relaxation, case):
-    s = arrays(*case, relaxation)
+    s = arrays(case, relaxation)
     exact = eliminate(case[0], s["permutation"])
     assert [j for columns, _ in fronts(s) for j in columns] == list(range(case[0].shape[0]))
     for columns, rows in fronts(s):
@@ -62,7 +63,7 @@ def test_supernodes_hold_the_structure_of_their_columns(relaxation, case):
 
 @given(permuted_patterns())
 def test_fundamental_supernodes_are_maximal_chains_without_zeros(case):
-    s = arrays(*case, "fundamental")
+    s = arrays(case, "fundamental")
     exact = eliminate(case[0], s["permutation"])
     children = np.bincount(np.array(exact.parent, int) + 1, minlength=case[0].shape[0] + 1)[1:]
     starts = set(s["super"].tolist())
@@ -73,14 +74,14 @@ def test_fundamental_supernodes_are_maximal_chains_without_zeros(case):
 
 @given(permuted_patterns())
 def test_without_zeros_the_factor_is_exact(case):
-    s = arrays(*case, "no zeros")
+    s = arrays(case, "no zeros")
     entries = sum(len(c) * (len(c) + 1) // 2 + len(c) * len(r) for c, r in fronts(s))
     assert entries == s["counts"].sum()
 
 
 @given(permuted_patterns())
 def test_with_all_zeros_every_tree_is_one_supernode(case):
-    s = arrays(*case, "one per tree")
+    s = arrays(case, "one per tree")
     assert s["super_parent"].tolist() == [-1] * int((s["parent"] == -1).sum())
 
 
@@ -88,7 +89,7 @@ def test_with_all_zeros_every_tree_is_one_supernode(case):
 @given(permuted_patterns())
 def test_tree_of_supernodes(relaxation, case):
     """The parent owns the first row below; descendants come right before a supernode (postorder)."""
-    s = arrays(*case, relaxation)
+    s = arrays(case, relaxation)
     owner = np.repeat(np.arange(s["super_parent"].size), np.diff(s["super"]))
     size = np.ones(s["super_parent"].size, int)
     for k, (_, rows) in enumerate(fronts(s)):
@@ -103,7 +104,7 @@ def test_tree_of_supernodes(relaxation, case):
 @relaxed
 @given(permuted_patterns())
 def test_relative_indices_find_the_rows_in_the_front_of_the_parent(relaxation, case):
-    s = arrays(*case, relaxation)
+    s = arrays(case, relaxation)
     front = [columns + rows for columns, rows in fronts(s)]
     for k, (_, rows) in enumerate(fronts(s)):
         relative = s["relative"][s["row_ptr"][k] : s["row_ptr"][k + 1]]
@@ -113,7 +114,7 @@ def test_relative_indices_find_the_rows_in_the_front_of_the_parent(relaxation, c
 @relaxed
 @given(permuted_patterns())
 def test_panels_follow_each_other(relaxation, case):
-    s = arrays(*case, relaxation)
+    s = arrays(case, relaxation)
     sizes = [len(c) * (len(c) + len(r)) for c, r in fronts(s)]
     assert s["panel"].tolist() == [0, *np.cumsum(sizes, dtype=int)]
 
@@ -122,7 +123,7 @@ def test_panels_follow_each_other(relaxation, case):
 @given(permuted_patterns())
 def test_update_matrices_never_overlap(relaxation, case):
     """The upward sweep: a front's own update matrix, its children's and all waiting ones are disjoint."""
-    s = arrays(*case, relaxation)
+    s = arrays(case, relaxation)
     waiting: dict[int, range] = {}
     for k, (_, rows) in enumerate(fronts(s)):
         mine = range(s["update"][k], s["update"][k] + len(rows) ** 2)
@@ -149,7 +150,7 @@ def test_children_that_need_most_go_first():
     clique = [(i, j) for j in range(20) for i in range(j + 1, 20)]
     teeth = [(k, 60) for k in range(20, 60)]
     pattern = from_edges(61, [*clique, *teeth, (19, 60), (18, 60)])
-    s = arrays(pattern, np.arange(61), "fundamental")
+    s = arrays((pattern, np.arange(61)), "fundamental")
     peak = s["update"] + np.diff(s["row_ptr"]) ** 2
     assert s["super"][1] == 20 or s["counts"][0] == 20  # the clique is eliminated first
     assert peak.max() <= 4 + 40
@@ -166,8 +167,8 @@ def test_factor_pattern_is_exact(case):
     L, gather = symbolic.factor_pattern()
     exact = eliminate(pattern, symbolic.permutation)
     for j, column in enumerate(exact.columns):
-        rows = L.rows[L.column_pointers[j] : L.column_pointers[j + 1]]
-        assert rows.tolist() == sorted(column)
+        below = L.rows[L.column_pointers[j] : L.column_pointers[j + 1]]
+        assert below.tolist() == sorted(column)
     # Every gathered position holds its row and column, and no two are the same.
     where = {}
     s = {name: getattr(symbolic, name) for name in ("super", "super_parent", "row_ptr", "rows")}
@@ -240,7 +241,7 @@ def test_analyzing_again_is_a_look_up():
 
 @given(permuted_patterns())
 def test_pickling_reproduces_everything(case):
-    symbolic = Symbolic(*case, "given")
+    symbolic = Symbolic(case[0], case[1], "given")
     copy = pickle.loads(pickle.dumps(symbolic))
     assert copy == symbolic and hash(copy) == hash(symbolic) and copy.pin() == symbolic.pin()
     for name, _ in _native._ARRAYS:

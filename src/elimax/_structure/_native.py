@@ -27,9 +27,7 @@ def _declare(name: str, result: type | None, *arguments: type) -> None:
 
 
 _declare("elimax_amd", c_int, c_int32, _INDEX, _INDEX, _INDEX)
-_declare(
-    "elimax_analyze", c_void_p, c_int32, _INDEX, _INDEX, _INDEX, _INDEX, POINTER(c_double)
-)
+_declare("elimax_analyze", c_void_p, c_int32, _INDEX, _INDEX, _INDEX, _INDEX, POINTER(c_double))
 _declare("elimax_symbolic_free", None, c_void_p)
 _declare("elimax_symbolic_scalars", None, c_void_p, _OFFSET, POINTER(c_double))
 _declare("elimax_symbolic_array", None, c_void_p, c_int, POINTER(c_void_p), _OFFSET)
