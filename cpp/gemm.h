@@ -45,6 +45,14 @@ constexpr Index panel_columns = 131072 / (depth<T> * static_cast<Index>(sizeof(T
 
 ELIMAX_INLINE Index least(Index a, Index b) { return a < b ? a : b; }
 
+// The height of the next tile when `left` rows remain. Four vectors are better cut in two and two than
+// in three and one.
+template <class T>
+ELIMAX_INLINE Index next_rows(Index left) {
+  constexpr Index vector = width<Real<T>> / parts<T>;
+  return left > 3 * vector && left <= 4 * vector ? 2 * vector : least(left, tile_rows<T>);
+}
+
 // Term p, row or column j of an operand, and onwards.
 template <class T, bool contiguous>
 ELIMAX_INLINE Broadcast<Real<T>> operand(View<const Real<T>> X, Index p, Index j) {
@@ -82,8 +90,9 @@ void multiply_in_place(Index m, Index n, Index k, R sign, View<const R> A, View<
     for (Index j = 0; j < n; j += tile_columns<T>) {
       const Index columns = least(tile_columns<T>, n - j);
       const Broadcast<R> b = operand<T, contiguous>(B, p, j);
-      for (Index i = part == Part::all ? 0 : j; i < m; i += tile_rows<T>) {
-        multiply_tile<T, contiguous>(least(tile_rows<T>, m - i), columns, terms, sign, flip,
+      for (Index i = part == Part::all ? 0 : j, rows; i < m; i += rows) {
+        rows = next_rows<T>(m - i);
+        multiply_tile<T, contiguous>(rows, columns, terms, sign, flip,
                                      {A.data + i * parts<T> + p * A.ld, A.ld}, b, C, i, j, part == Part::lower);
       }
     }

@@ -118,6 +118,26 @@ ELIMAX_INLINE Vector<R> swap_pairs(Vector<R> x) {
   return swap_pairs<R>(x, std::make_integer_sequence<int, width<R>>{});
 }
 
+// (x_lane, x_lane, ...)
+template <class R, int lane, int... I>
+ELIMAX_INLINE Vector<R> spread(Vector<R> x, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(x, x, (I * 0 + lane)...);
+}
+template <class R, int lane>
+ELIMAX_INLINE Vector<R> spread(Vector<R> x) {
+  return spread<R, lane>(x, std::make_integer_sequence<int, width<R>>{});
+}
+
+// The first `count` lanes of x, the others of y.
+template <class R, int count, int... I>
+ELIMAX_INLINE Vector<R> blend(Vector<R> x, Vector<R> y, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(x, y, (I < count ? I : I + width<R>)...);
+}
+template <class R, int count>
+ELIMAX_INLINE Vector<R> blend(Vector<R> x, Vector<R> y) {
+  return blend<R, count>(x, y, std::make_integer_sequence<int, width<R>>{});
+}
+
 // (even, odd, even, odd, ...)
 template <class R, int... I>
 ELIMAX_INLINE Vector<R> alternate(R even, R odd, std::integer_sequence<int, I...>) {

@@ -56,8 +56,10 @@ struct Rows {
 template <class T, int M, int N, bool contiguous, class R = Real<T>>
 ELIMAX_INLINE void accumulate(Index k, const R* a, Offset lda, Rows<R, M> rows, Broadcast<R> b,
                               Vector<R> (&sum)[N * parts<T>][M]) {
-  for (auto& column : sum)
-    for (auto& x : column) x = Vector<R>{};
+#pragma GCC unroll 8
+  for (int j = 0; j < N * parts<T>; ++j)
+#pragma GCC unroll 8
+    for (int i = 0; i < M; ++i) sum[j][i] = Vector<R>{};
   for (Index p = 0; p < k; ++p, a += lda, b.data += b.along) {
     Vector<R> x[M];
 #pragma GCC unroll 8
@@ -99,9 +101,9 @@ struct MultiplyAdd {
   }
 };
 
-// x -= y * s or, for flip = 1, x -= y * conj(s), for one number s.
-template <class T, class R = Real<T>>
-ELIMAX_INLINE void eliminate(Vector<R>& x, Vector<R> y, const R* s, R flip) {
+// x -= y * s or, for flip = 1, x -= y * conj(s), for one number s whose parts are given.
+template <class T, class S, class R = Real<T>>
+ELIMAX_INLINE void eliminate(Vector<R>& x, Vector<R> y, const S* s, R flip) {
   x -= y * s[0];
   if constexpr (parts<T> == 2) x -= alternate<R>(flip, -flip) * swap_pairs<R>(y) * s[1];
 }
@@ -144,13 +146,17 @@ struct Solve {
 // The first N columns of a Cholesky factor from C - sum_p a_p conj(b_p): the diagonal block is at the
 // top of the tile. inverse[j] = 1 / L(j, j). Returns N, or the first column whose pivot is not greater
 // than its floor. What is above the diagonal is computed and dropped.
+//
+// Columns are eliminated unscaled, x_l -= x_j conj(x_j[l]) / d_j, as in L D L^H: a pivot then waits
+// for one division after its predecessor, and not for its square root too.
 template <class T, int M, int N, bool contiguous>
 struct Factor {
   using R = Real<T>;
+  static constexpr int lanes = width<R>;
+  static_assert(contiguous);
+
   static int run(Index k, const R* a, Offset lda, Broadcast<R> b, int count, const R* floor, R* inverse, R* c,
                  Offset ldc) {
-    static_assert(contiguous);
-    constexpr int lanes = width<R>;
     if constexpr (N * parts<T> > M * lanes) return 0;  // no such tile: its diagonal block would not fit
     const Rows<R, M> rows(count);
     Vector<R> sum[N * parts<T>][M];
@@ -160,37 +166,51 @@ struct Factor {
     for (int j = 0; j < N; ++j)
 #pragma GCC unroll 8
       for (int i = 0; i < M; ++i) x[j][i] = rows.load(c + j * ldc, i) - combined<T, M, N>(sum, j, i, R(1));
+    return columns(rows, floor, inverse, x, c, ldc, std::make_integer_sequence<int, N>{});
+  }
+
+  template <int... J>
+  ELIMAX_INLINE static int columns(Rows<R, M> rows, const R* floor, R* inverse, Vector<R> (&x)[N][M], R* c,
+                                   Offset ldc, std::integer_sequence<int, J...>) {
+    int done = 0;
+    static_cast<void>(((column<J>(rows, floor[J], inverse[J], x, c + J * ldc) && ++done) && ...));
+    return done;
+  }
+
+  template <int j>
+  ELIMAX_INLINE static bool column(Rows<R, M> rows, R floor, R& inverse, Vector<R> (&x)[N][M], R* c) {
+    constexpr int home = j * parts<T> / lanes, lane = j * parts<T> % lanes;  // where the diagonal is
+    const R pivot = x[j][home][lane];
+    if (!(pivot > floor)) return false;
+    update<j>(1 / pivot, x, std::make_integer_sequence<int, N - 1 - j>{});
+    const R root = sizeof(R) == 4 ? __builtin_sqrtf(pivot) : __builtin_sqrt(pivot);
+    inverse = 1 / root;
 #pragma GCC unroll 8
-    for (int j = 0; j < N; ++j, c += ldc) {
-      const int diagonal = j * parts<T>;
-      const R pivot = x[j][diagonal / lanes][diagonal % lanes];
-      if (!(pivot > floor[j])) return j;
-      const R root = sizeof(R) == 4 ? __builtin_sqrtf(pivot) : __builtin_sqrt(pivot);
-      inverse[j] = 1 / root;
-#pragma GCC unroll 8
-      for (int i = 0; i < M; ++i) x[j][i] *= inverse[j];
-      x[j][diagonal / lanes][diagonal % lanes] = root;
-      if constexpr (parts<T> == 2) x[j][diagonal / lanes][diagonal % lanes + 1] = 0;
-#pragma GCC unroll 8
-      for (int l = j + 1; l < N; ++l) {
-        R s[parts<T>];
-        for (int part = 0; part < parts<T>; ++part) s[part] = x[j][l * parts<T> / lanes][l * parts<T> % lanes + part];
-#pragma GCC unroll 8
-        for (int i = 0; i < M; ++i) eliminate<T>(x[l][i], x[j][i], s, R(1));
+    for (int i = home; i < M; ++i) {
+      Vector<R> scaled = x[j][i] * inverse;
+      if (i == home) {
+        scaled[lane] = root;
+        if constexpr (parts<T> == 2) scaled[lane + 1] = 0;
+        if constexpr (lane > 0) scaled = blend<R, lane>(rows.load(c, i), scaled);
       }
-#pragma GCC unroll 8
-      for (int i = 0; i < M; ++i) {
-        Vector<R> kept = x[j][i];
-        if (i * lanes < diagonal) {
-          const Vector<R> above = rows.load(c, i);
-#pragma GCC unroll 16
-          for (int lane = 0; lane < lanes; ++lane)
-            if (i * lanes + lane < diagonal) kept[lane] = above[lane];
-        }
-        rows.store(c, i, kept);
-      }
+      rows.store(c, i, scaled);
     }
-    return N;
+    return true;
+  }
+
+  // Column j leaves the columns after it.
+  template <int j, int... L>
+  ELIMAX_INLINE static void update(R reciprocal, Vector<R> (&x)[N][M], std::integer_sequence<int, L...>) {
+    (update_column<j, j + 1 + L>(reciprocal, x), ...);
+  }
+  template <int j, int l>
+  ELIMAX_INLINE static void update_column(R reciprocal, Vector<R> (&x)[N][M]) {
+    constexpr int home = l * parts<T> / lanes, lane = l * parts<T> % lanes;
+    Vector<R> s[parts<T>];
+    s[0] = spread<R, lane>(x[j][home]) * reciprocal;
+    if constexpr (parts<T> == 2) s[1] = spread<R, lane + 1>(x[j][home]) * reciprocal;
+#pragma GCC unroll 8
+    for (int i = home; i < M; ++i) eliminate<T>(x[l][i], x[j][i], s, R(1));
   }
 };
 

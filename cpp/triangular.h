@@ -26,8 +26,8 @@ ELIMAX_INLINE Index half(Index n) {
 // B <- B L^-H (forward) or B L^-1 (backward) for n <= leaf. inverse[j] = 1 / L(j, j).
 template <class T, bool forward, class R = Real<T>>
 void solve_leaf(Index m, Index n, View<const R> L, const R* inverse, View<R> B) {
-  for (Index i = 0; i < m; i += tile_rows<T>) {
-    const Index rows = least(tile_rows<T>, m - i);
+  for (Index i = 0, rows; i < m; i += rows) {
+    rows = next_rows<T>(m - i);
     R* b = B.data + i * parts<T>;
     for (Index step = 0; step < n; step += tile_columns<T>) {
       const Index columns = least(tile_columns<T>, n - step);
@@ -71,14 +71,15 @@ Index factor_leaf(Index m, Index n, const R* floor, View<R> A) {
   const Index top = m - n <= 2 * tile_rows<T> ? m : n;
   for (Index j = 0; j < n; j += tile_columns<T>) {
     const Index columns = least(tile_columns<T>, n - j);
-    const Index rows = least(tile_rows<T>, top - j);
+    Index rows = next_rows<T>(top - j);
     R* a = A.data + j * parts<T>;
     const Broadcast<R> b = {a, parts<T>, A.ld};
     const auto run = kernel<T, Factor, true>(rows * parts<T>, columns);
     const Index done = run(j, a, A.ld, b, rows * parts<T>, floor + j, inverse + j, a + j * A.ld, A.ld);
     if (done < columns) return j + done;
-    for (Index i = rows; i < top - j; i += tile_rows<T>) {
-      const Index count = least(tile_rows<T>, top - j - i) * parts<T>;
+    for (Index i = rows; i < top - j; i += rows) {
+      rows = next_rows<T>(top - j - i);
+      const Index count = rows * parts<T>;
       R* below = a + i * parts<T>;
       kernel<T, Solve, true>(count, columns)(j, below, A.ld, b, count, a + j * A.ld, A.ld, inverse + j,
                                              below + j * A.ld, A.ld);
