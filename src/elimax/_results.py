@@ -9,19 +9,21 @@ import numpy as np
 NOT_FINITE = -1
 
 NOT_POSITIVE_DEFINITE_SENTENCE = (
-    "elimax: the matrix is not positive definite (or is so only within rounding): the pivot of column {column} is "
-    "not above rounding level. Usual causes: (a) the matrix is indefinite or singular, for example an intrinsic "
-    "precision or a Laplacian without a boundary condition (add a constraint or a small multiple of the identity); "
-    "(b) a sign or scale is wrong in the parameters that the values were computed from; (c) float32 is too short for its "
-    "condition number (enable jax_enable_x64). With throw=False the outputs are NaN and `status` says where."
+    "elimax: the matrix is not positive definite (or is so only within rounding): the pivot of "
+    "column {column} is not above rounding level. Usual causes: (a) the matrix is indefinite or "
+    "singular, for example an intrinsic precision or a Laplacian without a boundary condition (add "
+    "a constraint or a small multiple of the identity); (b) a sign or scale is wrong in the "
+    "parameters that the values were computed from; (c) float32 is too short for its condition "
+    "number (enable jax_enable_x64). With throw=False the outputs are NaN and `status` says where."
 )
 NOT_FINITE_SENTENCE = (
-    "elimax: the matrix has a NaN or infinite value: entry {entry} of `values`. With throw=False the outputs are NaN "
-    "and `status` is -1, `detail` the entry."
+    "elimax: the matrix has a NaN or infinite value: entry {entry} of `values`. With throw=False "
+    "the outputs are NaN and `status` is -1, `detail` the entry."
 )
 ZERO_DIAGONAL_SENTENCE = (
-    "elimax: the triangular matrix is singular: the diagonal entry of column {column} is zero or missing. Pass "
-    "unit_diagonal=True if ones are implied; with throw=False the solution is NaN and the status is 1 + column."
+    "elimax: the triangular matrix is singular: the diagonal entry of column {column} is zero or "
+    "missing. Pass unit_diagonal=True if ones are implied; with throw=False the solution is NaN "
+    "and the status is 1 + column."
 )
 
 

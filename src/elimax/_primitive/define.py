@@ -125,8 +125,9 @@ def _jitted(primitive: Primitive, params: tuple[tuple[str, Any], ...]) -> Callab
 def _wrong_platform(name: str, ctx: Any, *operands: Any, **params: Any) -> Any:
     platforms = ", ".join(ctx.module_context.platforms)
     raise NotImplementedError(
-        f"{name} runs on the CPU only, but the computation is being compiled for {platforms}. Place its inputs on "
-        "the CPU, jax.device_put(x, jax.devices('cpu')[0]), or make the CPU the default, "
+        f"{name} runs on the CPU only, but the computation is being compiled for {platforms}. "
+        "Place its inputs on the CPU, jax.device_put(x, jax.devices('cpu')[0]), or make the CPU "
+        "the default, "
         "jax.config.update('jax_default_device', jax.devices('cpu')[0])."
     )
 

@@ -1,10 +1,10 @@
 """log det A, A^-1 on the pattern, and derivatives of every order: the G family.
 
-With f(a) = log det A(a), G_k(a; v_1, ..., v_k) is the gradient with respect to w of D^{k+1} f(a)[v_1, ..., v_k, w]:
-G_0 is the gradient of the log-determinant, the selected inverse weighted as symmetric storage demands
-(an off-diagonal value stands for two entries); G_1 its directional derivative; and so on. One kernel computes all
-of them: it runs selected inversion over numbers with nilpotent parts e_1, ..., e_k (each e_i^2 = 0) and reads off
-the coefficient of e_1 ... e_k.
+With f(a) = log det A(a), G_k(a; v_1, ..., v_k) is the gradient with respect to w of D^{k+1}
+f(a)[v_1, ..., v_k, w]: G_0 is the gradient of the log-determinant, the selected inverse weighted as
+symmetric storage demands (an off-diagonal value stands for two entries); G_1 its directional
+derivative; and so on. One kernel computes all of them: it runs selected inversion over numbers with
+nilpotent parts e_1, ..., e_k (each e_i^2 = 0) and reads off the coefficient of e_1 ... e_k.
 """
 
 import numpy as np

@@ -38,7 +38,10 @@ def triangular_solve(
     unit_diagonal: bool,
     throw: bool,
 ) -> tuple[Inexact[Array, "n k"], Int[Array, ""]]:
-    """op(T)^-1 b and the status; `pattern` holds nothing but the triangle (a strict one if the diagonal is one)."""
+    """op(T)^-1 b and the status.
+
+    `pattern` holds nothing but the triangle, without the diagonal if that is one.
+    """
     x, status = triangular_solve_p.bind(
         t,
         b,
