@@ -4,7 +4,7 @@
 
 Each line is one operation at one size: all dimensions equal (gemv: a matrix), except `panel`, which
 factors a supernode of n columns with 2n rows below. Leading dimensions are those of such a supernode.
-Times are the best of several samples; BLAS and ours alternate, so a busy machine slows both.
+Times are processor times, the best of several samples.
 """
 
 import argparse
@@ -39,8 +39,8 @@ def build(folder: Path) -> ctypes.CDLL:
         source = str(ROOT / "cpp/dense_kernels.cc")
         compile(*march, f"-DELIMAX_ISA={isa}", "-c", source, "-o", objects[-1])
     library = f"{folder}/dense.so"
-    driver = str(ROOT / "benchmarks/dense.cc")
-    compile(f"-I{ROOT / 'cpp'}", "-shared", driver, *objects, "-o", library)
+    sources = [str(ROOT / "benchmarks/dense.cc"), str(ROOT / "cpp/dense.cc")]
+    compile(f"-I{ROOT / 'cpp'}", "-shared", *sources, *objects, "-o", library)
     return ctypes.CDLL(library)
 
 

@@ -1,8 +1,20 @@
-// dense.cc: which of the compiled dense kernels this processor gets, decided once.
+// dense.cc: which of the compiled dense kernels this processor gets, decided once, and the memory in
+// which large products pack their operands.
 
 #include "dense.h"
 
+#include <cstdlib>
+
 namespace elimax {
+
+void* packing_buffer() {
+  struct Buffer {
+    void* data = std::aligned_alloc(64, block_bytes + panel_bytes);
+    ~Buffer() { std::free(data); }
+  };
+  static thread_local const Buffer buffer;
+  return buffer.data;
+}
 
 #if defined(__x86_64__)
 namespace v2 {

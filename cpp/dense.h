@@ -38,6 +38,11 @@ struct DenseKernels {
   void (*gemv_h)(Index m, Index n, const T* A, Index lda, const T* x, T* y);
 };
 
+// Memory of the calling thread for the copies that large products make, a block of A and a panel of B;
+// null if there is none.
+inline constexpr std::size_t block_bytes = 288 << 10, panel_bytes = 1 << 20;
+void* packing_buffer();
+
 // The kernels of one instruction set.
 struct DenseTables {
   DenseKernels<float> float32;

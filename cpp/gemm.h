@@ -1,12 +1,15 @@
 // gemm.h: products of dense matrices, C += sign A B in all the shapes that elimination needs.
 //
-// Small products run tile by tile on the operands where they lie. Large ones copy the operands into
-// the order in which tiles read them: a panel of B that stays in the second-level cache, and a strip of
-// A that stays in the first. The copies live on the stack (about 150 KiB, below every platform's
-// default for threads that JAX starts): no allocation that can fail, nothing shared between threads.
-// Both ways add the same numbers in the same order.
+// Small products run tile by tile on the operands where they lie. Large ones first copy the operands
+// into the order in which tiles read them: a panel of B, of which one strip of columns stays in the
+// first-level cache, and a block of A that stays in the second. Each thread keeps one buffer for these
+// copies, because 1.3 MB is too much for the stack of a thread that JAX or a user started, and fresh
+// memory would cost a page fault every 4 KiB. If the buffer cannot be had, the product runs in place.
+// All ways add the same numbers in the same order.
 //
-// Source: Goto and van de Geijn (2008), sections 4-5. Cost: 2 m n k operations for real numbers.
+// Source: Goto and van de Geijn (2008), sections 4-5; Van Zee and van de Geijn, "BLIS: a framework for
+//         rapidly instantiating BLAS functionality", ACM Trans. Math. Softw. 41 (2015), article 14.
+// Cost: 2 m n k operations for real numbers.
 #pragma once
 
 #include "tile.h"
@@ -37,11 +40,12 @@ View<Real<T>> view(T* data, Index ld) {
 enum class Part { all, lower_loose, lower };
 
 // The sums of a product are cut after `depth` terms.
+constexpr Index depth = 256;
+// Rows of A and columns of B that are copied at a time.
 template <class T>
-constexpr Index depth = 128;
-// Columns of B that are packed at a time.
+constexpr Index block_rows = block_bytes / (depth * sizeof(T)) / tile_rows<T> * tile_rows<T>;
 template <class T>
-constexpr Index panel_columns = 131072 / (depth<T> * static_cast<Index>(sizeof(T)));
+constexpr Index panel_columns = panel_bytes / (depth * sizeof(T));
 
 ELIMAX_INLINE Index least(Index a, Index b) { return a < b ? a : b; }
 
@@ -85,8 +89,8 @@ ELIMAX_INLINE void multiply_tile(Index rows, Index columns, Index k, R sign, R f
 template <class T, bool contiguous, class R = Real<T>>
 void multiply_in_place(Index m, Index n, Index k, R sign, View<const R> A, View<const R> B, View<R> C, Part part) {
   constexpr R flip = contiguous ? 1 : -1;
-  for (Index p = 0; p < k; p += depth<T>) {
-    const Index terms = least(depth<T>, k - p);
+  for (Index p = 0; p < k; p += depth) {
+    const Index terms = least(depth, k - p);
     for (Index j = 0; j < n; j += tile_columns<T>) {
       const Index columns = least(tile_columns<T>, n - j);
       const Broadcast<R> b = operand<T, contiguous>(B, p, j);
@@ -99,56 +103,88 @@ void multiply_in_place(Index m, Index n, Index k, R sign, View<const R> A, View<
   }
 }
 
-// strip[p][i] = A(i, p), or (A^H)(i, p) if not contiguous.
+// strip[p][i] = A(i, p), or (A^H)(i, p) if not contiguous, for a strip of rows.
 template <class T, bool contiguous, class R = Real<T>>
-void pack_rows(Index rows, Index k, View<const R> A, R* strip) {
+void pack_strip(Index rows, Index k, View<const R> A, R* strip) {
   constexpr Index ld = tile_rows<T> * parts<T>;
-  if constexpr (contiguous) {
-    for (Index p = 0; p < k; ++p, A.data += A.ld, strip += ld)
-      __builtin_memcpy(strip, A.data, sizeof(R) * rows * parts<T>);
-  } else {
+  if constexpr (!contiguous) {
     for (Index i = 0; i < rows; ++i, A.data += A.ld, strip += parts<T>)
       for (Index p = 0; p < k; ++p) {
         strip[p * ld] = A.data[p * parts<T>];
         if constexpr (parts<T> == 2) strip[p * ld + 1] = -A.data[p * parts<T> + 1];
       }
+  } else if (rows == tile_rows<T>) {
+    for (Index p = 0; p < k; ++p, A.data += A.ld, strip += ld) __builtin_memcpy(strip, A.data, sizeof(R) * ld);
+  } else {
+    for (Index p = 0; p < k; ++p, A.data += A.ld, strip += ld)
+      for (Index r = 0; r < rows * parts<T>; ++r) strip[r] = A.data[r];
   }
 }
 
-// packed[strip of columns][p][j] = B(p, j), not conjugated.
+// panel[strip of columns][p][j] = B(p, j), not conjugated.
 template <class T, bool contiguous, class R = Real<T>>
-void pack_columns(Index n, Index k, View<const R> B, R* packed) {
+void pack_panel(Index n, Index k, View<const R> B, R* panel) {
   constexpr Index ld = tile_columns<T> * parts<T>;
-  for (Index j = 0; j < n; j += tile_columns<T>, packed += k * ld) {
-    const Index columns = least(tile_columns<T>, n - j);
+  for (Index j = 0; j < n; j += tile_columns<T>, panel += k * ld) {
     const Broadcast<R> b = operand<T, contiguous>(B, 0, j);
-    for (Index p = 0; p < k; ++p)
-      for (Index r = 0; r < columns * parts<T>; ++r)
-        packed[p * ld + r] = b.data[p * b.along + r / parts<T> * b.across + r % parts<T>];
+    const Index count = least(tile_columns<T>, n - j) * parts<T>;
+    if (contiguous && count == ld) {
+      for (Index p = 0; p < k; ++p) __builtin_memcpy(panel + p * ld, b.data + p * b.along, sizeof(R) * ld);
+    } else {
+      for (Index r = 0; r < count; ++r) {
+        const R* column = b.data + r / parts<T> * b.across + r % parts<T>;
+        for (Index p = 0; p < k; ++p) panel[p * ld + r] = column[p * b.along];
+      }
+    }
+  }
+}
+
+// A^H B for a small product: strips of A are transposed on the stack.
+template <class T, class R = Real<T>>
+__attribute__((noinline)) void multiply_transposed(Index m, Index n, Index k, R sign, View<const R> A,
+                                                   View<const R> B, View<R> C) {
+  constexpr Offset ld = tile_rows<T> * parts<T>;
+  R strip[ld * depth];
+  for (Index p = 0; p < k; p += depth) {
+    const Index terms = least(depth, k - p);
+    for (Index i = 0; i < m; i += tile_rows<T>) {
+      const Index rows = least(tile_rows<T>, m - i);
+      pack_strip<T, false>(rows, terms, {operand<T, false>(A, p, i).data, A.ld}, strip);
+      for (Index j = 0; j < n; j += tile_columns<T>)
+        multiply_tile<T, false>(rows, least(tile_columns<T>, n - j), terms, sign, R(-1), {strip, ld},
+                                operand<T, false>(B, p, j), C, i, j, false);
+    }
   }
 }
 
 template <class T, bool a_contiguous, bool b_contiguous, class R = Real<T>>
-__attribute__((noinline)) void multiply_packed(Index m, Index n, Index k, R sign, View<const R> A, View<const R> B,
-                                               View<R> C, Part part) {
-  constexpr Index row_step = tile_rows<T>, column_step = tile_columns<T>;
-  constexpr Offset strip_ld = row_step * parts<T>, packed_ld = column_step * parts<T>;
+void multiply_packed(Index m, Index n, Index k, R sign, View<const R> A, View<const R> B, View<R> C, Part part,
+                     R* buffer) {
+  constexpr Index row_step = tile_rows<T>, column_step = tile_columns<T>, vector = width<R> / parts<T>;
+  constexpr Offset strip_ld = row_step * parts<T>, panel_ld = column_step * parts<T>;
   constexpr R flip = b_contiguous ? 1 : -1;
-  alignas(64) R strip[strip_ld * depth<T>];
-  alignas(64) R packed[panel_columns<T> * parts<T> * depth<T>];
-  for (Index p = 0; p < k; p += depth<T>) {
-    const Index terms = least(depth<T>, k - p);
+  R* const block = buffer;
+  R* const panel = buffer + block_rows<T> * parts<T> * depth;
+  for (Index p = 0; p < k; p += depth) {
+    const Index terms = least(depth, k - p);
     for (Index first = 0; first < n; first += panel_columns<T>) {
       const Index columns = least(panel_columns<T>, n - first);
-      pack_columns<T, b_contiguous>(columns, terms, {operand<T, b_contiguous>(B, p, first).data, B.ld}, packed);
-      for (Index i = part == Part::all ? 0 : first / row_step * row_step; i < m; i += row_step) {
-        const Index rows = least(row_step, m - i);
-        pack_rows<T, a_contiguous>(rows, terms, {operand<T, a_contiguous>(A, p, i).data, A.ld}, strip);
-        for (Index j = 0; j < columns; j += column_step) {
-          if (part != Part::all && first + j > i + rows - 1) break;
-          const Broadcast<R> b = {packed + j * parts<T> * terms, parts<T>, packed_ld};
-          multiply_tile<T, true>(rows, least(column_step, columns - j), terms, sign, flip, {strip, strip_ld}, b, C, i,
-                                 first + j, part == Part::lower);
+      pack_panel<T, b_contiguous>(columns, terms, {operand<T, b_contiguous>(B, p, first).data, B.ld}, panel);
+      for (Index top = part == Part::all ? 0 : first / row_step * row_step; top < m; top += block_rows<T>) {
+        const Index end = least(m, top + block_rows<T>);
+        for (Index i = top; i < end; i += row_step)
+          pack_strip<T, a_contiguous>(least(row_step, end - i), terms, {operand<T, a_contiguous>(A, p, i).data, A.ld},
+                                      block + (i - top) * parts<T> * terms);
+        for (Index j = first; j < first + columns; j += column_step) {
+          const Broadcast<R> b = {panel + (j - first) * parts<T> * terms, parts<T>, panel_ld};
+          for (Index i = top; i < end; i += row_step) {
+            const Index above = part != Part::all && j > i ? (j - i) / vector * vector : 0;
+            const Index rows = least(row_step, end - i) - above;
+            if (rows <= 0) continue;
+            const R* strip = block + (i - top) * parts<T> * terms + above * parts<T>;
+            multiply_tile<T, true>(rows, least(column_step, first + columns - j), terms, sign, flip, {strip, strip_ld},
+                                   b, C, i + above, j, part == Part::lower);
+          }
         }
       }
     }
@@ -158,14 +194,16 @@ __attribute__((noinline)) void multiply_packed(Index m, Index n, Index k, R sign
 // C(m x n) += sign A B, the sums over k terms.
 template <class T, bool a_contiguous, bool b_contiguous, class R = Real<T>>
 void multiply(Index m, Index n, Index k, R sign, View<const R> A, View<const R> B, View<R> C, Part part = Part::all) {
-  if constexpr (a_contiguous) {
-    // Packing pays when each copied number is used often and the operands overflow the first-level cache.
-    if (n < 32 || m < 32 || k < 16 || Offset{m + n} * k * Offset{sizeof(T)} <= 65536) {
-      multiply_in_place<T, b_contiguous>(m, n, k, sign, A, B, C, part);
-      return;
-    }
+  // Packing pays when each copied number is used often and the operands overflow the first-level cache.
+  if (n >= 32 && m >= 32 && k >= 16 && Offset{m + n} * k * Offset{sizeof(T)} > 65536) {
+    if (void* buffer = packing_buffer())
+      return multiply_packed<T, a_contiguous, b_contiguous>(m, n, k, sign, A, B, C, part, static_cast<R*>(buffer));
   }
-  multiply_packed<T, a_contiguous, b_contiguous>(m, n, k, sign, A, B, C, part);
+  if constexpr (a_contiguous) {
+    multiply_in_place<T, b_contiguous>(m, n, k, sign, A, B, C, part);
+  } else {
+    multiply_transposed<T>(m, n, k, sign, A, B, C);
+  }
 }
 
 }  // namespace

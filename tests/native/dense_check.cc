@@ -287,7 +287,8 @@ void check(const DenseKernels<T>& kernels) {
   // Beyond every threshold of packing and of blocking.
   check_products(kernels, 147, 139, 131);
   check_products(kernels, 41, 401, 33);
-  check_products(kernels, 301, 1, 150);
+  check_products(kernels, 330, 35, 270);
+  check_products(kernels, 301, 1, 300);
   check_herk(kernels, 211, 140);
   check_solves(kernels, 90, 203);
   check_factor(kernels, 0, 219);

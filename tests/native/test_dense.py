@@ -40,7 +40,8 @@ def objects(tmp_path_factory):
 
 def test_kernels_agree_with_naive_loops(objects, tmp_path):
     program = str(tmp_path / "dense_check")
-    compile(str(ROOT / "tests/native/dense_check.cc"), *objects, "-o", program)
+    sources = [str(ROOT / "tests/native/dense_check.cc"), str(ROOT / "cpp/dense.cc")]
+    compile(*sources, *objects, "-o", program)
     run = subprocess.run([program], capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
 
