@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 NATIVE := pyproject.toml CMakeLists.txt $(wildcard cpp/*)
-CPP := $(wildcard cpp/* tests/native/* benchmarks/peers/*.cc benchmarks/peers/*.h)
+CPP := $(wildcard cpp/* tests/native/*.cc benchmarks/*.cc benchmarks/peers/*.cc benchmarks/peers/*.h)
 OLDEST := $(shell sed -n 's/^OLDEST = "\(.*\)"/\1/p' src/elimax/_primitive/jax_version.py)
 
 .PHONY: demo test lint format sanitize oldest bench clean help

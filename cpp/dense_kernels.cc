@@ -27,7 +27,9 @@ struct Kernels {
   static void herk(Index n, Index k, const T* A, Index lda, T* C, Index ldc) {
     multiply<T, true, true>(n, n, k, R(-1), view(A, lda), view(A, lda), view(C, ldc), Part::lower_loose);
   }
-  static Index potrf(Index n, const R* floor, T* A, Index lda) { return factor<T>(n, n, floor, view(A, lda)); }
+  static Index potrf(Index n, const R* floor, T* A, Index lda) {
+    return factor<T>(n, n, floor, view(A, lda));
+  }
   static Index panel(Index m, Index n, const R* floor, T* A, Index lda) {
     return factor<T>(m, n, floor, view(A, lda));
   }
@@ -53,7 +55,8 @@ struct Kernels {
 namespace ELIMAX_ISA {
 extern const DenseTables tables;
 constinit const DenseTables tables = {Kernels<float>::table, Kernels<double>::table,
-                                      Kernels<std::complex<float>>::table, Kernels<std::complex<double>>::table};
+                                      Kernels<std::complex<float>>::table,
+                                      Kernels<std::complex<double>>::table};
 }  // namespace ELIMAX_ISA
 
 }  // namespace elimax

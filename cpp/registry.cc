@@ -67,8 +67,8 @@ std::int64_t counted(Counter counter) {
   return counters[static_cast<int>(counter)].load(std::memory_order_relaxed);
 }
 
-#define INSTANTIATE(S)                                      \
-  template void pin<S>(Hash, std::shared_ptr<const S>);     \
+#define INSTANTIATE(S)                                  \
+  template void pin<S>(Hash, std::shared_ptr<const S>); \
   template std::shared_ptr<const S> find<S>(Hash);
 INSTANTIATE(Pattern)
 INSTANTIATE(IndexMap)

@@ -78,7 +78,8 @@ struct Lanes<float> {
 template <>
 struct Lanes<double> {
   __m256i mask;
-  explicit Lanes(int count) : mask(_mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3))) {}
+  explicit Lanes(int count)
+      : mask(_mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3))) {}
   Vector<double> load(const double* p) const { return _mm256_maskload_pd(p, mask); }
   void store(double* p, Vector<double> x) const { _mm256_maskstore_pd(p, mask, x); }
 };

@@ -22,7 +22,7 @@ template <class T>
 constexpr int parts = sizeof(T) / sizeof(Real<T>);
 // The largest tile, in numbers.
 template <class T>
-constexpr int tile_rows = row_vectors* width<Real<T>> / parts<T>;
+constexpr int tile_rows = row_vectors * width<Real<T>> / parts<T>;
 template <class T>
 constexpr int tile_columns = register_columns / parts<T>;
 
@@ -88,7 +88,8 @@ ELIMAX_INLINE Vector<R> combined(const Vector<R> (&sum)[N * parts<T>][M], int j,
 template <class T, int M, int N, bool contiguous>
 struct MultiplyAdd {
   using R = Real<T>;
-  static void run(Index k, const R* a, Offset lda, Broadcast<R> b, int count, R sign, R flip, R* c, Offset ldc) {
+  static void run(Index k, const R* a, Offset lda, Broadcast<R> b, int count, R sign, R flip, R* c,
+                  Offset ldc) {
     const Rows<R, M> rows(count);
     Vector<R> sum[N * parts<T>][M];
     accumulate<T, M, N, contiguous>(k, a, lda, rows, b, sum);

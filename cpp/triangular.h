@@ -85,7 +85,8 @@ Index factor_leaf(Index m, Index n, const R* floor, View<R> A) {
                                              below + j * A.ld, A.ld);
     }
   }
-  if (top < m) solve_leaf<T, true>(m - n, n, View<const R>{A.data, A.ld}, inverse, {A.data + n * parts<T>, A.ld});
+  if (top < m)
+    solve_leaf<T, true>(m - n, n, View<const R>{A.data, A.ld}, inverse, {A.data + n * parts<T>, A.ld});
   return n;
 }
 
