@@ -16,7 +16,10 @@ using SymbolicHandle = std::shared_ptr<const Symbolic>;
 using EmbeddingHandle = std::shared_ptr<const Embedding>;
 
 Columns columns(Index n_rows, Index n_cols, const Index* ptr, const Index* rows) {
-  return {n_rows, n_cols, {ptr, static_cast<std::size_t>(n_cols) + 1}, {rows, static_cast<std::size_t>(ptr[n_cols])}};
+  return {n_rows,
+          n_cols,
+          {ptr, static_cast<std::size_t>(n_cols) + 1},
+          {rows, static_cast<std::size_t>(ptr[n_cols])}};
 }
 
 template <class V>
@@ -47,16 +50,13 @@ int elimax_amd(Index n, const Index* ptr, const Index* rows, Index* permutation)
   });
 }
 
+// relaxation: the six members of Relaxation.
 void* elimax_analyze(Index n, const Index* ptr, const Index* rows, const Index* permutation,
-                     const Index* relaxed_columns, const double* relaxed_zeros) {
+                     const double* relaxation) {
   return guard([&]() -> void* {
-    Relaxation relaxation;
-    for (int k = 0; k < 3; ++k) {
-      relaxation.columns[k] = relaxed_columns[k];
-      relaxation.zeros[k] = relaxed_zeros[k];
-    }
-    return new SymbolicHandle(
-        analyze(columns(n, n, ptr, rows), {permutation, static_cast<std::size_t>(n)}, relaxation));
+    const double* r = relaxation;
+    return new SymbolicHandle(analyze(columns(n, n, ptr, rows), {permutation, static_cast<std::size_t>(n)},
+                                      {r[0], r[1], r[2], r[3], r[4], r[5]}));
   });
 }
 void elimax_symbolic_free(SymbolicHandle* handle) { delete handle; }
@@ -64,8 +64,8 @@ void elimax_symbolic_free(SymbolicHandle* handle) { delete handle; }
 // scalars: n, supernodes, factor_nonzeros, factor_size, workspace, max_columns, max_rows, max_below.
 void elimax_symbolic_scalars(const SymbolicHandle* handle, Offset* scalars, double* flops) {
   const Symbolic& s = **handle;
-  const Offset values[] = {s.n,         s.supernodes(),  s.factor_nonzeros, s.factor_size(),
-                           s.workspace, s.max_columns, s.max_rows,        s.max_below};
+  const Offset values[] = {s.n,         s.supernodes(), s.factor_nonzeros, s.factor_size(),
+                           s.workspace, s.max_columns,  s.max_rows,        s.max_below};
   for (int k = 0; k < 8; ++k) scalars[k] = values[k];
   *flops = s.flops;
 }
@@ -74,21 +74,33 @@ void elimax_symbolic_scalars(const SymbolicHandle* handle, Offset* scalars, doub
 void elimax_symbolic_array(const SymbolicHandle* handle, int which, const void** data, Offset* size) {
   const Symbolic& s = **handle;
   switch (which) {
-    case 0: return view(s.permutation, data, size);
-    case 1: return view(s.inverse, data, size);
-    case 2: return view(s.parent, data, size);
-    case 3: return view(s.counts, data, size);
-    case 4: return view(s.super, data, size);
-    case 5: return view(s.super_parent, data, size);
-    case 6: return view(s.row_ptr, data, size);
-    case 7: return view(s.rows, data, size);
-    case 8: return view(s.relative, data, size);
-    case 9: return view(s.panel, data, size);
-    default: return view(s.update, data, size);
+    case 0:
+      return view(s.permutation, data, size);
+    case 1:
+      return view(s.inverse, data, size);
+    case 2:
+      return view(s.parent, data, size);
+    case 3:
+      return view(s.counts, data, size);
+    case 4:
+      return view(s.super, data, size);
+    case 5:
+      return view(s.super_parent, data, size);
+    case 6:
+      return view(s.row_ptr, data, size);
+    case 7:
+      return view(s.rows, data, size);
+    case 8:
+      return view(s.relative, data, size);
+    case 9:
+      return view(s.panel, data, size);
+    default:
+      return view(s.update, data, size);
   }
 }
 
-void* elimax_embed(const SymbolicHandle* handle, Index n, const Index* ptr, const Index* rows, Index* outside) {
+void* elimax_embed(const SymbolicHandle* handle, Index n, const Index* ptr, const Index* rows,
+                   Index* outside) {
   return guard([&]() -> void* {
     auto embedding = embed(**handle, columns(n, n, ptr, rows), *outside);
     return embedding ? new EmbeddingHandle(std::move(embedding)) : nullptr;

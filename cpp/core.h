@@ -91,12 +91,18 @@ void column_counts(Columns lower, In<Index> parent, Out<Index> counts);
 // ---------------------------------------------------------------------------------------------
 // supernodes.cc: which columns are eliminated together
 
-// How fundamental supernodes are merged into relaxed ones. A merge of a supernode with its parent
-// is accepted when the merged supernode has at most `columns[k]` columns and at most the share
-// `zeros[k]` of its entries are explicit zeros, for some k.
+// How fundamental supernodes are merged into relaxed ones: by the time that a front with c columns and u
+// rows below them is predicted to take, in nanoseconds,
+//   front + entry c (c+u) + update u^2 + flop (c u^2 + c^2 u + c^3/3) (1 + ramp / (c+u)).
+// A child is merged with its parent when their merged front takes no longer than the slower of the two
+// and `share` of the faster one.
 struct Relaxation {
-  std::array<Index, 3> columns;
-  std::array<double, 3> zeros;
+  double front;   // what a front costs in any case
+  double entry;   // per entry of the panel
+  double update;  // per entry of the update matrix: made, and added into the parent
+  double flop;    // at full speed, which dense kernels reach as the order of the front outgrows `ramp`
+  double ramp;
+  double share;
 };
 
 // The forest of relaxed supernodes in the order of their elimination, a postorder that keeps the

@@ -2,9 +2,9 @@
 //
 // A fundamental supernode is a maximal chain of columns j, j+1, ..., each the only child of the next and
 // with the same structure below. With c columns and u rows below the last it is stored as a dense
-// trapezoid of c (c+1) / 2 + c u entries. Small ones cost more in bookkeeping than in arithmetic, so
-// children are merged with their parents as long as few entries become explicit zeros. Any child can
-// be merged, because the columns are renumbered afterwards: the merged rows below are the parent's.
+// trapezoid. Small ones cost more in bookkeeping than in arithmetic, so a child is merged with its parent
+// when that is predicted to save time in spite of the explicit zeros: c_child (c + u - u_child) of them.
+// Any child can be merged, because columns are renumbered afterwards; the rows below are the parent's.
 //
 // A multifrontal sweep keeps the update matrices of eliminated children until their parent is formed.
 // Visiting the child whose subtree needs most beyond what it leaves behind first keeps the peak lowest.
@@ -26,8 +26,6 @@ struct Block {
   Index columns;
   Index below;
   Index parent;
-  Offset nonzeros;  // exact ones
-  Offset entries() const { return Offset{columns} * (columns + 1) / 2 + Offset{columns} * below; }
 };
 
 // Children lists of a forest, each in the order in which they are linked, last first.
@@ -57,11 +55,10 @@ std::vector<Block> fundamental(In<Index> parent, In<Index> counts, Out<Index> of
   std::vector<Block> blocks;
   for (Index j = 0; j < n; ++j) {
     const bool continues = j > 0 && parent[j - 1] == j && children[j] == 1 && counts[j - 1] == counts[j] + 1;
-    if (!continues) blocks.push_back({0, 0, none, 0});
+    if (!continues) blocks.push_back({0, 0, none});
     Block& block = blocks.back();
     of[j] = static_cast<Index>(blocks.size()) - 1;
     block.columns += 1;
-    block.nonzeros += counts[j];
     block.below = counts[j] - 1;
     block.parent = parent[j];  // a column until all blocks are known
   }
@@ -71,18 +68,16 @@ std::vector<Block> fundamental(In<Index> parent, In<Index> counts, Out<Index> of
   return blocks;
 }
 
-bool acceptable(const Block& merged, const Relaxation& relaxation) {
-  const auto entries = static_cast<double>(merged.entries());
-  const double zeros = entries - static_cast<double>(merged.nonzeros);
-  for (std::size_t k = 0; k < relaxation.columns.size(); ++k) {
-    if (merged.columns <= relaxation.columns[k] && zeros <= relaxation.zeros[k] * entries) return true;
-  }
-  return false;
+double time(Index columns, Index below, const Relaxation& relaxation) {
+  const double c = columns, u = below;
+  const double flops = c * (u * (c + u) + c * c / 3);
+  return relaxation.front + relaxation.entry * c * (c + u) + relaxation.update * u * u +
+         relaxation.flop * flops * (1 + relaxation.ramp / (c + u));
 }
 
 // Merges children into parents, bottom up; among the children of one parent those with most rows below
-// go first, for they bring fewest zeros: c_child (c_parent + u_parent - u_child). Returns for every
-// block whether its parent absorbed it; the parent's numbers then include it.
+// go first, for they bring fewest zeros. Returns for every block whether its parent absorbed it; the
+// parent's columns then include its own.
 std::vector<bool> relax(const Relaxation& relaxation, std::vector<Block>& blocks) {
   const Index n = static_cast<Index>(blocks.size());
   Index most = 0;
@@ -95,13 +90,16 @@ std::vector<bool> relax(const Relaxation& relaxation, std::vector<Block>& blocks
   for (const Index s : by_below) children.link(s, blocks[s].parent);
 
   std::vector<bool> absorbed(n, false);
+  std::vector<double> times(n);
   for (Index s = 0; s < n; ++s) {
+    times[s] = time(blocks[s].columns, blocks[s].below, relaxation);
     for (Index child = children.first(s); child != none; child = children.next(child)) {
-      Block merged = blocks[s];
-      merged.columns += blocks[child].columns;
-      merged.nonzeros += blocks[child].nonzeros;
-      if (!acceptable(merged, relaxation)) continue;
-      blocks[s] = merged;
+      const Index columns = blocks[s].columns + blocks[child].columns;
+      const double merged = time(columns, blocks[s].below, relaxation);
+      const auto [faster, slower] = std::minmax(times[s], times[child]);
+      if (merged > slower + relaxation.share * faster) continue;
+      blocks[s].columns = columns;
+      times[s] = merged;
       absorbed[child] = true;
     }
   }

@@ -27,7 +27,7 @@ def _declare(name: str, result: type | None, *arguments: type) -> None:
 
 
 _declare("elimax_amd", c_int, c_int32, _INDEX, _INDEX, _INDEX)
-_declare("elimax_analyze", c_void_p, c_int32, _INDEX, _INDEX, _INDEX, _INDEX, POINTER(c_double))
+_declare("elimax_analyze", c_void_p, c_int32, _INDEX, _INDEX, _INDEX, POINTER(c_double))
 _declare("elimax_symbolic_free", None, c_void_p)
 _declare("elimax_symbolic_scalars", None, c_void_p, _OFFSET, POINTER(c_double))
 _declare("elimax_symbolic_array", None, c_void_p, c_int, POINTER(c_void_p), _OFFSET)
@@ -100,16 +100,15 @@ def analyze(
     column_pointers: np.ndarray,
     rows: np.ndarray,
     permutation: np.ndarray,
-    relaxed_columns: Sequence[int],
-    relaxed_zeros: Sequence[float],
+    relaxation: Sequence[float],
 ) -> Handle:
+    """The C++ `Symbolic`; `relaxation` lists the members of the C++ struct of that name."""
     pointer = library.elimax_analyze(
         n,
         _index(column_pointers),
         _index(rows),
         _index(permutation),
-        (c_int32 * 3)(*relaxed_columns),
-        (c_double * 3)(*relaxed_zeros),
+        (c_double * 6)(*relaxation),
     )
     return Handle(pointer, library.elimax_symbolic_free)
 
