@@ -105,7 +105,7 @@ def test_names_expand_only_when_they_are_not_exact():
 
 def test_one_command_measures_and_writes_a_table(tmp_path):
     output = tmp_path / "times.csv"
-    options = ["--matrices", "lap3d_12", "--peers", "scipy", "--rounds", "1"]
+    options = ["--matrices", "lap3d_12", "--peers", "elimax,scipy", "--rounds", "1"]
     places = ["--output", str(output), "--folder", str(tmp_path)]
     command = [sys.executable, "-m", "benchmarks", *options, *places]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -116,3 +116,4 @@ def test_one_command_measures_and_writes_a_table(tmp_path):
     measured = {(row["peer"], row["operation"]) for row in csv.DictReader(rows) if row["seconds"]}
     operations = {"factor", "solve_1", "solve_64", "logdet"}
     assert {("scipy", operation) for operation in operations} <= measured
+    assert {("elimax", operation) for operation in {*operations, "gradient"}} <= measured

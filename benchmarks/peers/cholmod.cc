@@ -13,7 +13,6 @@ class Cholmod {
   Cholmod(Matrix& A, bool supernodal, bool metis) {
     cholmod_start(&common_);
     common_.supernodal = supernodal ? CHOLMOD_SUPERNODAL : CHOLMOD_SIMPLICIAL;
-    common_.final_ll = 1;
     common_.nmethods = 1;
     common_.method[0].ordering = metis ? CHOLMOD_METIS : CHOLMOD_AMD;
     common_.postorder = 1;
