@@ -38,6 +38,7 @@ def arguments() -> argparse.Namespace:
     option("--threads", type=int, default=1, help="cores, and threads of every library")
     option("--rounds", type=int, default=5, help="turns of each peer at each operation")
     option("--budget", type=float, default=60.0, help="most seconds to wait for one call")
+    option("--clock", choices=["wall", "cpu"], default="wall", help="which time the tables show")
     option("--quick", action="store_true", help="small matrices, under a minute")
     option("--output", type=Path, default=Path("output/benchmarks.csv"), help="the CSV file")
     option("--folder", type=Path, default=Path("build/benchmarks"), help="matrices and programs")
@@ -61,7 +62,7 @@ def main() -> int:
         facts += said
         report.write_csv(options.output, described, measurements, facts)
 
-    times = report.times_of(measurements)
+    times = report.times_of(measurements, options.clock)
     print(described)
     print("; ".join(sorted({fact.version for fact in facts})))
     for operation in options.operations:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from benchmarks.peers import Missing, Peer
 from benchmarks.worker import Stopped, Worker
@@ -44,10 +44,10 @@ class Measurement:
     calls: int = 0
     note: str = ""
 
-    @property
-    def median(self) -> float:
-        """Median wall time of a call in seconds; NaN without measurements."""
-        return statistics.median(self.seconds) if self.seconds else float("nan")
+    def median(self, clock: Literal["wall", "cpu"] = "wall") -> float:
+        """Median time of a call in seconds; NaN without measurements."""
+        times = self.seconds if clock == "wall" else self.cpu
+        return statistics.median(times) if times else float("nan")
 
 
 @dataclass

@@ -4,6 +4,7 @@ import csv
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from benchmarks.measure import Facts, Measurement
 
@@ -15,12 +16,12 @@ Times = dict[tuple[str, str], dict[str, float]]
 """(matrix, operation) -> peer -> median seconds."""
 
 
-def times_of(measurements: Iterable[Measurement]) -> Times:
+def times_of(measurements: Iterable[Measurement], clock: Literal["wall", "cpu"] = "wall") -> Times:
     """The medians, by matrix and operation."""
     times: Times = {}
     for m in measurements:
         if m.seconds:
-            times.setdefault((m.matrix, m.operation), {})[m.peer] = m.median
+            times.setdefault((m.matrix, m.operation), {})[m.peer] = m.median(clock)
     return times
 
 
@@ -120,7 +121,7 @@ def write_csv(
         for m in measurements:
             fact = by_peer[m.matrix, m.peer]
             figures = [f"{min(values):.6g}" for values in (m.seconds, m.cpu) if values] or ["", ""]
-            seconds = f"{m.median:.6g}" if m.seconds else ""
+            seconds = f"{m.median():.6g}" if m.seconds else ""
             row = [m.matrix, m.operation, m.peer, fact.version, seconds, *figures]
             counts = [len(m.seconds), m.calls, f"{fact.flops:.6g}", f"{fact.nonzeros:.6g}"]
             writer.writerow([*row, *counts, f"{fact.residual:.3g}", m.note])

@@ -55,7 +55,7 @@ def test_workers_take_turns_after_one_warm_up_each():
     workers = [Stopwatch("a", 1.0, asked), Stopwatch("b", 2.0, asked)]
     a, b = take_turns("matrix", "factor", workers, Effort(rounds=5, budget=1))
     assert asked == ["a", "b"] * 6
-    assert (a.median, b.median, a.calls) == (1.0, 2.0, 15)
+    assert (a.median(), b.median(), a.calls) == (1.0, 2.0, 15)
 
 
 def test_a_hopeless_worker_has_one_round_and_a_failed_one_none():
@@ -65,7 +65,7 @@ def test_a_hopeless_worker_has_one_round_and_a_failed_one_none():
     workers = [Stopwatch("fast", 1.0, asked), slow, failed]
     results = take_turns("matrix", "factor", workers, Effort(rounds=5, budget=1))
     assert [len(result.seconds) for result in results] == [5, 1, 0]
-    assert results[2].note == "gave up" and math.isnan(results[2].median)
+    assert results[2].note == "gave up" and math.isnan(results[2].median())
 
 
 def test_a_worker_that_is_silent_or_dies_is_stopped():

@@ -27,7 +27,9 @@ class Pardiso {
   std::string version() const {
     char text[200] = {};
     version_(text, sizeof text - 1);
-    return "MKL " + std::string(text).substr(0, std::string(text).find(" for "));
+    const std::string full = text;
+    const std::size_t start = full.find("Version ") + 8;
+    return "MKL " + full.substr(start, full.find_first_of("- ", start) - start);
   }
   double flops() const { return 1e6 * flops_; }
   double nonzeros() const { return nonzeros_; }
