@@ -5,6 +5,10 @@
 // the whole batch.
 #pragma once
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #include <cstdlib>
 #include <new>
 #include <string>
@@ -20,19 +24,26 @@ namespace ffi = xla::ffi;
 template <class Body>
 ffi::Error for_scalar(ffi::DataType dtype, Body body) {
   switch (dtype) {
-    case ffi::F32: return body(float{});
-    case ffi::F64: return body(double{});
-    case ffi::C64: return body(std::complex<float>{});
-    case ffi::C128: return body(std::complex<double>{});
-    default: return ffi::Error::InvalidArgument("elimax: the values must be float32, float64, complex64 or complex128");
+    case ffi::F32:
+      return body(float{});
+    case ffi::F64:
+      return body(double{});
+    case ffi::C64:
+      return body(std::complex<float>{});
+    case ffi::C128:
+      return body(std::complex<double>{});
+    default:
+      return ffi::Error::InvalidArgument(
+          "elimax: the values must be float32, float64, complex64 or complex128");
   }
 }
 
 inline ffi::Error unknown_structure() {
-  return ffi::Error(ffi::ErrorCode::kFailedPrecondition,
-                    "elimax: this compiled program uses a sparsity structure that is not registered in this "
-                    "process: it was cleared with clear_structures(), or the program was compiled elsewhere. Trace and "
-                    "compile the function again.");
+  return ffi::Error(
+      ffi::ErrorCode::kFailedPrecondition,
+      "elimax: this compiled program uses a sparsity structure that is not registered in this "
+      "process: it was cleared with clear_structures(), or the program was compiled elsewhere. Trace and "
+      "compile the function again.");
 }
 
 inline Hash hash_of(std::int64_t high, std::int64_t low) {
@@ -62,10 +73,24 @@ class Batched {
   Offset size_, batch_, stride_;
 };
 
+// Advises huge pages for a large buffer about to be filled. XLA hands out fresh memory at every call, and
+// touching it by pages of 4 kB costs more than the arithmetic of a light factorization (measured: 0.5 ms
+// per MB, five times less with huge pages). Where there are none, nothing happens.
+inline void advise_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) {
+#ifdef __linux__
+  constexpr std::uintptr_t huge = 1 << 21;
+  const auto begin = reinterpret_cast<std::uintptr_t>(data);
+  const auto first = (begin + huge - 1) / huge * huge, last = (begin + bytes) / huge * huge;
+  if (first + huge < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#endif
+}
+
 // Uninitialized scratch memory for one call.
 class Scratch {
  public:
-  explicit Scratch(std::size_t bytes) : data_(std::aligned_alloc(64, (bytes + 64) / 64 * 64)) {}
+  explicit Scratch(std::size_t bytes) : data_(std::aligned_alloc(64, (bytes + 64) / 64 * 64)) {
+    if (data_) advise_huge_pages(data_, bytes);
+  }
   ~Scratch() { std::free(data_); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
@@ -80,7 +105,8 @@ class Scratch {
 };
 
 inline ffi::Error out_of_memory(const char* what) {
-  return ffi::Error(ffi::ErrorCode::kResourceExhausted, std::string("elimax: out of memory for the workspace of ") + what);
+  return ffi::Error(ffi::ErrorCode::kResourceExhausted,
+                    std::string("elimax: out of memory for the workspace of ") + what);
 }
 
 }  // namespace elimax

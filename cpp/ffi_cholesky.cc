@@ -24,9 +24,9 @@ ffi::Error failure(std::string_view sentence, Status status, Offset batch, Offse
 // An empty sentence means that failure is reported by status alone.
 ffi::Error cholesky_handler(ffi::AnyBuffer values, ffi::Result<ffi::AnyBuffer> factor,
                             ffi::Result<ffi::AnyBuffer> status, ffi::Result<ffi::AnyBuffer> detail,
-                            std::int64_t symbolic_high, std::int64_t symbolic_low, std::int64_t embedding_high,
-                            std::int64_t embedding_low, std::string_view pivot_sentence,
-                            std::string_view not_finite_sentence) {
+                            std::int64_t symbolic_high, std::int64_t symbolic_low,
+                            std::int64_t embedding_high, std::int64_t embedding_low,
+                            std::string_view pivot_sentence, std::string_view not_finite_sentence) {
   const auto symbolic = find<Symbolic>(hash_of(symbolic_high, symbolic_low));
   const auto embedding = find<Embedding>(hash_of(embedding_high, embedding_low));
   if (!symbolic || !embedding) return unknown_structure();
@@ -37,6 +37,7 @@ ffi::Error cholesky_handler(ffi::AnyBuffer values, ffi::Result<ffi::AnyBuffer> f
     const Batched<Index> code(*status, 0), place(*detail, 0);
     const Scratch scratch(cholesky_workspace(*symbolic) * sizeof(T));
     if (!scratch) return out_of_memory("a Cholesky factorization");
+    advise_huge_pages(L[0], factor->size_bytes());
     count(Counter::factorization, L.batch());
     for (Offset i = 0; i < L.batch(); ++i) {
       const Status result = cholesky<T>(*symbolic, *embedding, a[i], L[i], scratch.as<T>());
@@ -49,8 +50,8 @@ ffi::Error cholesky_handler(ffi::AnyBuffer values, ffi::Result<ffi::AnyBuffer> f
   });
 }
 
-ffi::Error logdet_handler(ffi::AnyBuffer factor, ffi::Result<ffi::AnyBuffer> logdet, std::int64_t symbolic_high,
-                          std::int64_t symbolic_low) {
+ffi::Error logdet_handler(ffi::AnyBuffer factor, ffi::Result<ffi::AnyBuffer> logdet,
+                          std::int64_t symbolic_high, std::int64_t symbolic_low) {
   const auto symbolic = find<Symbolic>(hash_of(symbolic_high, symbolic_low));
   if (!symbolic) return unknown_structure();
   return for_scalar(factor.element_type(), [&](auto scalar) -> ffi::Error {
@@ -62,8 +63,9 @@ ffi::Error logdet_handler(ffi::AnyBuffer factor, ffi::Result<ffi::AnyBuffer> log
   });
 }
 
-ffi::Error solve_handler(ffi::AnyBuffer factor, ffi::AnyBuffer right_hand_side, ffi::Result<ffi::AnyBuffer> solution,
-                         std::int64_t symbolic_high, std::int64_t symbolic_low, std::int64_t part) {
+ffi::Error solve_handler(ffi::AnyBuffer factor, ffi::AnyBuffer right_hand_side,
+                         ffi::Result<ffi::AnyBuffer> solution, std::int64_t symbolic_high,
+                         std::int64_t symbolic_low, std::int64_t part) {
   const auto symbolic = find<Symbolic>(hash_of(symbolic_high, symbolic_low));
   if (!symbolic) return unknown_structure();
   return for_scalar(factor.element_type(), [&](auto scalar) -> ffi::Error {
@@ -113,8 +115,8 @@ ffi::Error inverse_gradient_handler(ffi::AnyBuffer factor, ffi::RemainingArgs di
 
 ffi::Error triangular_solve_handler(ffi::AnyBuffer values, ffi::AnyBuffer right_hand_side,
                                     ffi::Result<ffi::AnyBuffer> solution, ffi::Result<ffi::AnyBuffer> status,
-                                    std::int64_t pattern_high, std::int64_t pattern_low, bool lower, bool transpose,
-                                    bool unit_diagonal, std::string_view sentence) {
+                                    std::int64_t pattern_high, std::int64_t pattern_low, bool lower,
+                                    bool transpose, bool unit_diagonal, std::string_view sentence) {
   const auto pattern = find<Pattern>(hash_of(pattern_high, pattern_low));
   if (!pattern) return unknown_structure();
   return for_scalar(values.element_type(), [&](auto scalar) -> ffi::Error {
@@ -124,7 +126,8 @@ ffi::Error triangular_solve_handler(ffi::AnyBuffer values, ffi::AnyBuffer right_
     const Batched<Index> code(*status, 0);
     const auto k = static_cast<Index>(right_hand_side.dimensions().back());
     for (Offset i = 0; i < x.batch(); ++i) {
-      const Status result = triangular_solve<T>(*pattern, lower, transpose, unit_diagonal, t[i], b[i], k, x[i]);
+      const Status result =
+          triangular_solve<T>(*pattern, lower, transpose, unit_diagonal, t[i], b[i], k, x[i]);
       *code[i] = result.code == 0 ? 0 : 1 + result.detail;
       if (result.code != 0 && !sentence.empty()) return failure(sentence, result, i, x.batch());
     }
