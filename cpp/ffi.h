@@ -24,14 +24,10 @@ namespace ffi = xla::ffi;
 template <class Body>
 ffi::Error for_scalar(ffi::DataType dtype, Body body) {
   switch (dtype) {
-    case ffi::F32:
-      return body(float{});
-    case ffi::F64:
-      return body(double{});
-    case ffi::C64:
-      return body(std::complex<float>{});
-    case ffi::C128:
-      return body(std::complex<double>{});
+    case ffi::F32: return body(float{});
+    case ffi::F64: return body(double{});
+    case ffi::C64: return body(std::complex<float>{});
+    case ffi::C128: return body(std::complex<double>{});
     default:
       return ffi::Error::InvalidArgument(
           "elimax: the values must be float32, float64, complex64 or complex128");
