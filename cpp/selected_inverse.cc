@@ -31,6 +31,7 @@
 #include "core.h"
 #include "dense.h"
 #include "front.h"
+#include "pages.h"
 #include "schedule.h"
 
 namespace elimax {
@@ -113,35 +114,45 @@ struct Sweep {
   T* Y_panel(Subset S) const { return Y_panels + S * panel_size; }
 };
 
-// The coefficients of the empty set: F11^-1 = L11^-H L11^-1 and Y = L21 L11^-1.
+// Y_0 = L21 L11^-1.
 template <class T>
-void expand_base(const Sweep<T>& sweep, Index s) {
+void expand_base_below(const Sweep<T>& sweep, Index s) {
   const Index c = sweep.symbolic.columns(s), u = sweep.symbolic.below(s), ld = c + u;
   const T* L = sweep.factor + sweep.symbolic.panel[s];
-  T* Y = sweep.Y_panel(0);
+  T* Y = sweep.Y_panel(0) + c;
   for (Index j = 0; j < c; ++j)
-    std::copy_n(L + c + static_cast<Offset>(j) * ld, u, Y + c + static_cast<Offset>(j) * ld);
-  sweep.kernels.trsm_n(u, c, L, ld, Y + c, ld);
-  invert_gram(sweep.kernels, c, L, ld, Y, ld, sweep.work);
+    std::copy_n(L + c + static_cast<Offset>(j) * ld, u, Y + static_cast<Offset>(j) * ld);
+  sweep.kernels.trsm_n(u, c, L, ld, Y, ld);
 }
 
-// Those of S, from F11 and R of S and of its subsets:
+// (F11^-1)_0 = L11^-H L11^-1.
+template <class T>
+void expand_base_top(const Sweep<T>& sweep, Index s) {
+  const Index c = sweep.symbolic.columns(s), ld = sweep.symbolic.front(s);
+  invert_gram(sweep.kernels, c, sweep.factor + sweep.symbolic.panel[s], ld, sweep.Y_panel(0), ld, sweep.work);
+}
+
+// The coefficients of a nonempty S, from F11 and R of S and of its subsets:
 //   (F11^-1)_S = -(F11^-1)_0 sum over nonempty T in S of F11_T (F11^-1)_{S-T},
 //   Y_S = (R F11^-1)_S = sum over nonempty T in S of R_T (F11^-1)_{S-T}.
 template <class T>
 void expand(const Sweep<T>& sweep, Index s, Subset S) {
   const Index c = sweep.symbolic.columns(s), u = sweep.symbolic.below(s), ld = c + u;
   T* Y = sweep.Y_panel(S);
-  T* sum = sweep.work;
   std::fill_n(Y, static_cast<Offset>(ld) * c, T{});
-  std::fill_n(sum, static_cast<Offset>(c) * c, T{});
-  for (Subset part = S; part != 0; part = (part - 1) & S) {
-    const Front<T> front = sweep.front(part, s);
-    const T* inverse = sweep.Y_panel(S & ~part);
-    sweep.kernels.gemm_nn(c, c, c, 1, front.panel, ld, inverse, ld, sum, c);
-    sweep.kernels.gemm_nn(u, c, c, 1, front.below(), ld, inverse, ld, Y + c, ld);
+  for (Subset part = S; part != 0; part = (part - 1) & S)
+    sweep.kernels.gemm_nn(ld, c, c, 1, sweep.front(part, s).panel, ld, sweep.Y_panel(S & ~part), ld, Y, ld);
+  T* sum = sweep.work;
+  for (Index j = 0; j < c; ++j) {
+    T* column = Y + static_cast<Offset>(j) * ld;
+    std::copy_n(column, c, sum + static_cast<Offset>(j) * c);
+    std::fill_n(column, c, T{});
   }
-  sweep.kernels.gemm_nn(c, c, c, -1, sweep.Y_panel(0), ld, sum, c, Y, ld);
+  for_lower_blocks(c, [&](Index j, Index width) {
+    sweep.kernels.gemm_nn(c - j, width, c, -1, sweep.Y_panel(0) + j, ld, sum + static_cast<Offset>(j) * c, c,
+                          Y + j + static_cast<Offset>(j) * ld, ld);
+  });
+  mirror(c, Y, ld);
 }
 
 // F21_S <- R_S, and the update matrix from F22_S to D_S, formulas (3).
@@ -168,11 +179,12 @@ void congruence(const Sweep<T>& sweep, const T* Y, Front<T> front) {
 // Eliminates the columns of s from the coefficients of the nonempty subsets.
 template <class T>
 void eliminate(const Sweep<T>& sweep, Index s) {
-  expand_base(sweep, s);
+  expand_base_below(sweep, s);
   for (Subset S = 1; S <= sweep.all; ++S)
     congruence(sweep, sweep.Y_panel(0) + sweep.symbolic.columns(s), sweep.front(S, s));
   if (sweep.directions.size() < 2) return;  // K R^H has no coefficient of a single direction
 
+  expand_base_top(sweep, s);
   for (Subset S = 1; S < sweep.all; ++S) expand(sweep, s, S);
   for (Subset S = 1; S <= sweep.all; ++S) {
     const Front<T> front = sweep.front(S, s);
@@ -189,7 +201,8 @@ void eliminate(const Sweep<T>& sweep, Index s) {
 // Z11_S and Z21_S from the coefficients of Z22, formulas (1).
 template <class T>
 void invert(const Sweep<T>& sweep, Index s) {
-  expand_base(sweep, s);
+  expand_base_below(sweep, s);
+  expand_base_top(sweep, s);
   for (Subset S = 1; S <= sweep.all; ++S) expand(sweep, s, S);
   for (Subset S = 0; S <= sweep.all; ++S) {
     const Front<T> Z = sweep.inverse_front(S, s);
@@ -242,6 +255,7 @@ Offset inverse_gradient_workspace(const Symbolic& symbolic, Index k) {
 template <class T>
 void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, const T* factor,
                       In<const T*> directions, T* gradient, T* workspace) {
+  prefer_huge_pages(workspace, inverse_gradient_workspace(symbolic, static_cast<Index>(directions.size())));
   const Subset all = (Subset{1} << directions.size()) - 1;
   const Offset panel_size = largest_panel(symbolic);
   T* coefficients = workspace;
