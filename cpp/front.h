@@ -60,13 +60,19 @@ void clear(Front<T> front) {
   std::fill_n(front.update, front.update_size(), T{});
 }
 
+// The rows of a child from this one on are consecutive in the parent: often all of them are.
+inline Index consecutive_tail(In<Index> relative) {
+  Index tail = static_cast<Index>(relative.size());
+  if (tail > 0) --tail;
+  while (tail > 0 && relative[tail - 1] + 1 == relative[tail]) --tail;
+  return tail;
+}
+
 // Lower triangle of F(relative, relative) += lower triangle of `child`.
 template <class T>
 void extend_add(In<Index> relative, const T* child, Front<T> front) {
   const Index u = static_cast<Index>(relative.size());
-  // The rows from `tail` on are consecutive in the parent: often all of them are.
-  Index tail = u;
-  while (tail > 0 && (tail == u || relative[tail - 1] + 1 == relative[tail])) --tail;
+  const Index tail = consecutive_tail(relative);
   for (Index j = 0; j < u; ++j, child += u) {
     const bool eliminated = relative[j] < front.c;
     T* column = eliminated ? front.panel + static_cast<Offset>(relative[j]) * front.size()
@@ -81,33 +87,36 @@ void extend_add(In<Index> relative, const T* child, Front<T> front) {
   }
 }
 
-// Copies the lower triangle of A(n x n) to the upper one, conjugated.
+// Copies the first `columns` columns of the lower triangle of A(n x n) to the rows of the upper one,
+// conjugated.
 template <class T>
-void mirror(Index n, T* A, Index lda) {
+void mirror(Index n, Index columns, T* A, Index lda) {
   constexpr Index block = 16;  // both a block and its image stay in the first-level cache
-  for (Index j0 = 0; j0 < n; j0 += block)
+  for (Index j0 = 0; j0 < columns; j0 += block)
     for (Index i0 = j0; i0 < n; i0 += block)
-      for (Index j = j0; j < std::min(j0 + block, n); ++j)
+      for (Index j = j0; j < std::min(j0 + block, columns); ++j)
         for (Index i = std::max(i0, j + 1); i < std::min(i0 + block, n); ++i)
           A[j + static_cast<Offset>(i) * lda] = conjugate(A[i + static_cast<Offset>(j) * lda]);
 }
-
 // child <- F(relative, relative), full squares. F11 and F22 are full squares, too.
 template <class T>
 void extract(In<Index> relative, const Front<T>& front, T* child) {
   const Index u = static_cast<Index>(relative.size());
   const Index split =
       static_cast<Index>(std::lower_bound(relative.begin(), relative.end(), front.c) - relative.begin());
-  for (Index j = 0; j < split; ++j) {  // from F11 and F21
-    const T* column = front.panel + static_cast<Offset>(relative[j]) * front.size();
-    for (Index i = 0; i < u; ++i) child[i + static_cast<Offset>(j) * u] = column[relative[i]];
-  }
-  for (Index j = split; j < u; ++j) {  // from F21^H and F22
-    const T* column = front.update + static_cast<Offset>(relative[j] - front.c) * front.u;
-    T* target = child + static_cast<Offset>(j) * u;
-    for (Index i = 0; i < split; ++i) target[i] = conjugate(child[j + static_cast<Offset>(i) * u]);
-    for (Index i = split; i < u; ++i) target[i] = column[relative[i] - front.c];
-  }
+  const Index tail = consecutive_tail(relative);
+  const auto copy = [&](const T* column, Index shift, Index begin, T* target) {
+    Index i = begin;
+    for (; i < tail; ++i) target[i] = column[relative[i] - shift];
+    if (i < u) std::copy_n(column + (relative[i] - shift), u - i, target + i);
+  };
+  for (Index j = 0; j < split; ++j)  // from F11 and F21
+    copy(front.panel + static_cast<Offset>(relative[j]) * front.size(), 0, 0,
+         child + static_cast<Offset>(j) * u);
+  for (Index j = split; j < u; ++j)  // from F22
+    copy(front.update + static_cast<Offset>(relative[j] - front.c) * front.u, front.c, split,
+         child + static_cast<Offset>(j) * u);
+  mirror(u, split, child, u);  // from F21^H
 }
 
 }  // namespace elimax

@@ -80,7 +80,7 @@ void invert_gram(const DenseKernels<T>& kernels, Index n, const T* L, Index ldl,
     for (Index j = 0; j < end; ++j)
       std::copy_n(work + static_cast<Offset>(j) * width, width, X + i + static_cast<Offset>(j) * ldx);
   });
-  mirror(n, X, ldx);
+  mirror(n, n, X, ldx);
 }
 
 // What the two sweeps share.
@@ -91,13 +91,12 @@ struct Sweep {
   const DenseKernels<T>& kernels;
   const T* factor;
   In<const T*> directions;
-  Subset all;         // the whole set
-  Offset panel_size;  // of the largest panel
-  T* coefficients;    // per nonempty subset: panels of all fronts
-  T* updates;         // per subset: the stacks of update matrices
-  T* Y_panels;        // per subset: one panel
-  T* Z_panels;        // per subset: one panel
-  T* work;            // one panel
+  Subset all;       // the whole set
+  T* coefficients;  // per nonempty subset: panels of all fronts
+  T* updates;       // per subset: the stacks of update matrices
+  T* Y_panels;      // per subset: a panel of the current front, one after the other
+  T* Z_panels;      // per subset: a panel of the current front, one after the other
+  T* work;          // one panel
   Children children;
 
   T* updates_of(Subset S) const { return updates + S * symbolic.workspace; }
@@ -107,11 +106,12 @@ struct Sweep {
   }
   // The front of s in the inverse: [Z11_S; Z21_S] and Z22_S.
   Front<T> inverse_front(Subset S, Index s) const {
-    return {symbolic.columns(s), symbolic.below(s), Z_panels + S * panel_size,
+    return {symbolic.columns(s), symbolic.below(s), Z_panels + S * panel_size(s),
             updates_of(S) + symbolic.update[s]};
   }
   // [(F11^-1)_S; Y_S] of the current front.
-  T* Y_panel(Subset S) const { return Y_panels + S * panel_size; }
+  T* Y_panel(Subset S, Index s) const { return Y_panels + S * panel_size(s); }
+  Offset panel_size(Index s) const { return symbolic.panel[s + 1] - symbolic.panel[s]; }
 };
 
 // Y_0 = L21 L11^-1.
@@ -119,7 +119,7 @@ template <class T>
 void expand_base_below(const Sweep<T>& sweep, Index s) {
   const Index c = sweep.symbolic.columns(s), u = sweep.symbolic.below(s), ld = c + u;
   const T* L = sweep.factor + sweep.symbolic.panel[s];
-  T* Y = sweep.Y_panel(0) + c;
+  T* Y = sweep.Y_panel(0, s) + c;
   for (Index j = 0; j < c; ++j)
     std::copy_n(L + c + static_cast<Offset>(j) * ld, u, Y + static_cast<Offset>(j) * ld);
   sweep.kernels.trsm_n(u, c, L, ld, Y, ld);
@@ -129,7 +129,8 @@ void expand_base_below(const Sweep<T>& sweep, Index s) {
 template <class T>
 void expand_base_top(const Sweep<T>& sweep, Index s) {
   const Index c = sweep.symbolic.columns(s), ld = sweep.symbolic.front(s);
-  invert_gram(sweep.kernels, c, sweep.factor + sweep.symbolic.panel[s], ld, sweep.Y_panel(0), ld, sweep.work);
+  invert_gram(sweep.kernels, c, sweep.factor + sweep.symbolic.panel[s], ld, sweep.Y_panel(0, s), ld,
+              sweep.work);
 }
 
 // The coefficients of a nonempty S, from F11 and R of S and of its subsets:
@@ -138,10 +139,11 @@ void expand_base_top(const Sweep<T>& sweep, Index s) {
 template <class T>
 void expand(const Sweep<T>& sweep, Index s, Subset S) {
   const Index c = sweep.symbolic.columns(s), u = sweep.symbolic.below(s), ld = c + u;
-  T* Y = sweep.Y_panel(S);
+  T* Y = sweep.Y_panel(S, s);
   std::fill_n(Y, static_cast<Offset>(ld) * c, T{});
   for (Subset part = S; part != 0; part = (part - 1) & S)
-    sweep.kernels.gemm_nn(ld, c, c, 1, sweep.front(part, s).panel, ld, sweep.Y_panel(S & ~part), ld, Y, ld);
+    sweep.kernels.gemm_nn(ld, c, c, 1, sweep.front(part, s).panel, ld, sweep.Y_panel(S & ~part, s), ld, Y,
+                          ld);
   T* sum = sweep.work;
   for (Index j = 0; j < c; ++j) {
     T* column = Y + static_cast<Offset>(j) * ld;
@@ -149,17 +151,17 @@ void expand(const Sweep<T>& sweep, Index s, Subset S) {
     std::fill_n(column, c, T{});
   }
   for_lower_blocks(c, [&](Index j, Index width) {
-    sweep.kernels.gemm_nn(c - j, width, c, -1, sweep.Y_panel(0) + j, ld, sum + static_cast<Offset>(j) * c, c,
-                          Y + j + static_cast<Offset>(j) * ld, ld);
+    sweep.kernels.gemm_nn(c - j, width, c, -1, sweep.Y_panel(0, s) + j, ld, sum + static_cast<Offset>(j) * c,
+                          c, Y + j + static_cast<Offset>(j) * ld, ld);
   });
-  mirror(c, Y, ld);
+  mirror(c, c, Y, ld);
 }
 
 // F21_S <- R_S, and the update matrix from F22_S to D_S, formulas (3).
 template <class T>
 void congruence(const Sweep<T>& sweep, const T* Y, Front<T> front) {
   const Index c = front.c, u = front.u, ld = front.size();
-  mirror(c, front.panel, ld);
+  mirror(c, c, front.panel, ld);
   T* N = sweep.work;
   for (Index j = 0; j < c; ++j)
     std::copy_n(front.below() + static_cast<Offset>(j) * ld, u, N + static_cast<Offset>(j) * u);
@@ -181,7 +183,7 @@ template <class T>
 void eliminate(const Sweep<T>& sweep, Index s) {
   expand_base_below(sweep, s);
   for (Subset S = 1; S <= sweep.all; ++S)
-    congruence(sweep, sweep.Y_panel(0) + sweep.symbolic.columns(s), sweep.front(S, s));
+    congruence(sweep, sweep.Y_panel(0, s) + sweep.symbolic.columns(s), sweep.front(S, s));
   if (sweep.directions.size() < 2) return;  // K R^H has no coefficient of a single direction
 
   expand_base_top(sweep, s);
@@ -191,7 +193,7 @@ void eliminate(const Sweep<T>& sweep, Index s) {
     const Index c = front.c, u = front.u, ld = front.size();
     for (Subset part = (S - 1) & S; part != 0; part = (part - 1) & S)
       for_lower_blocks(u, [&](Index j, Index width) {
-        sweep.kernels.gemm_nh(u - j, width, c, -1, sweep.Y_panel(part) + c + j, ld,
+        sweep.kernels.gemm_nh(u - j, width, c, -1, sweep.Y_panel(part, s) + c + j, ld,
                               sweep.front(S & ~part, s).below() + j, ld,
                               front.update + j + static_cast<Offset>(j) * u, u);
       });
@@ -201,31 +203,35 @@ void eliminate(const Sweep<T>& sweep, Index s) {
 // Z11_S and Z21_S from the coefficients of Z22, formulas (1).
 template <class T>
 void invert(const Sweep<T>& sweep, Index s) {
+  const Index c = sweep.symbolic.columns(s), u = sweep.symbolic.below(s), ld = c + u;
+  const Index columns = static_cast<Index>(sweep.all + 1) * c;  // of all panels together
   expand_base_below(sweep, s);
   expand_base_top(sweep, s);
   for (Subset S = 1; S <= sweep.all; ++S) expand(sweep, s, S);
+
+  const Front<T> base = sweep.inverse_front(0, s);
+  for (Index j = 0; j < columns; ++j) {
+    const Offset column = static_cast<Offset>(j) * ld;
+    std::copy_n(sweep.Y_panel(0, s) + column, c, base.panel + column);
+    std::fill_n(base.below() + column, u, T{});
+  }
+  // Z22_{} multiplies every Y_S: one product.
+  sweep.kernels.gemm_nn(u, columns, u, -1, base.update, u, sweep.Y_panel(0, s) + c, ld, base.below(), ld);
+  for (Subset S = 1; S <= sweep.all; ++S)
+    for (Subset part = S; part != 0; part = (part - 1) & S)
+      sweep.kernels.gemm_nn(u, c, u, -1, sweep.inverse_front(part, s).update, u,
+                            sweep.Y_panel(S & ~part, s) + c, ld, sweep.inverse_front(S, s).below(), ld);
   for (Subset S = 0; S <= sweep.all; ++S) {
-    const Front<T> Z = sweep.inverse_front(S, s);
-    const Index c = Z.c, u = Z.u, ld = Z.size();
-    for (Index j = 0; j < c; ++j) {
-      const Offset column = static_cast<Offset>(j) * ld;
-      std::copy_n(sweep.Y_panel(S) + column, c, Z.panel + column);
-      std::fill_n(Z.below() + column, u, T{});
-    }
+    T* Z = sweep.inverse_front(S, s).panel;
     for_subsets(S, [&](Subset part) {
-      sweep.kernels.gemm_nn(u, c, u, -1, sweep.inverse_front(S & ~part, s).update, u, sweep.Y_panel(part) + c,
-                            ld, Z.below(), ld);
-    });
-    for_subsets(S, [&](Subset part) {
-      const T* Y = sweep.Y_panel(part) + c;
+      const T* Y = sweep.Y_panel(part, s) + c;
       const T* Z21 = sweep.inverse_front(S & ~part, s).below();
       for_lower_blocks(c, [&](Index j, Index width) {
         const Offset column = static_cast<Offset>(j) * ld;
-        sweep.kernels.gemm_hn(c - j, width, u, -1, Y + column, ld, Z21 + column, ld, Z.panel + j + column,
-                              ld);
+        sweep.kernels.gemm_hn(c - j, width, u, -1, Y + column, ld, Z21 + column, ld, Z + j + column, ld);
       });
     });
-    mirror(c, Z.panel, ld);
+    mirror(c, c, Z, ld);
   }
 }
 
@@ -263,19 +269,10 @@ void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, cons
   T* Y_panels = updates + (all + 1) * symbolic.workspace;
   T* Z_panels = Y_panels + (all + 1) * panel_size;
   T* work = Z_panels + (all + 1) * panel_size;
-  const Sweep<T> sweep{symbolic,
-                       embedding,
-                       dense<T>(),
-                       factor,
-                       directions,
-                       all,
-                       panel_size,
-                       coefficients,
-                       updates,
-                       Y_panels,
-                       Z_panels,
-                       work,
-                       Children(symbolic, reinterpret_cast<Index*>(work + panel_size))};
+  const Sweep<T> sweep{
+      symbolic,   embedding, dense<T>(),   factor,
+      directions, all,       coefficients, updates,
+      Y_panels,   Z_panels,  work,         Children(symbolic, reinterpret_cast<Index*>(work + panel_size))};
 
   if (all != 0)
     upward(symbolic, [&](Index s) {
