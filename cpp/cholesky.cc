@@ -18,7 +18,6 @@
 #include "core.h"
 #include "dense.h"
 #include "front.h"
-#include "pages.h"
 #include "schedule.h"
 
 namespace elimax {
@@ -56,8 +55,6 @@ Offset cholesky_workspace(const Symbolic& symbolic) {
 template <class T>
 Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const T* values, T* factor,
                 T* workspace) {
-  prefer_huge_pages(factor, symbolic.factor_size());
-  prefer_huge_pages(workspace, cholesky_workspace(symbolic));
   const DenseKernels<T>& kernels = dense<T>();
   const Real<T> tolerance = semidefinite_tolerance<Real<T>>(symbolic);
   T* updates = workspace;

@@ -31,7 +31,6 @@
 #include "core.h"
 #include "dense.h"
 #include "front.h"
-#include "pages.h"
 #include "schedule.h"
 
 namespace elimax {
@@ -261,7 +260,6 @@ Offset inverse_gradient_workspace(const Symbolic& symbolic, Index k) {
 template <class T>
 void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, const T* factor,
                       In<const T*> directions, T* gradient, T* workspace) {
-  prefer_huge_pages(workspace, inverse_gradient_workspace(symbolic, static_cast<Index>(directions.size())));
   const Subset all = (Subset{1} << directions.size()) - 1;
   const Offset panel_size = largest_panel(symbolic);
   T* coefficients = workspace;

@@ -14,7 +14,6 @@
 
 #include "core.h"
 #include "dense.h"
-#include "pages.h"
 #include "schedule.h"
 
 namespace elimax {
@@ -121,8 +120,6 @@ Offset solve_workspace(const Symbolic& symbolic, Index k) {
 template <class T>
 void cholesky_solve(const Symbolic& symbolic, SolvePart part, const T* factor, const T* b, Index k, T* x,
                     T* workspace) {
-  prefer_huge_pages(x, static_cast<Offset>(symbolic.n) * k);
-  prefer_huge_pages(workspace, solve_workspace(symbolic, k));
   const DenseKernels<T>& kernels = dense<T>();
   for (Index first = 0; first < k; first += block_width) {
     const Index width = std::min(block_width, k - first);
