@@ -45,6 +45,7 @@ FLOORS = {
     "_matrix.assembly": 33,
     "_matrix": 34,
     "_factor": 40,
+    "_triangular": 40,
     "": 90,
 }
 # The packages a module may take from JAX's extension interfaces.
