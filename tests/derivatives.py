@@ -25,8 +25,8 @@ def draw(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> jax.Ar
 
 
 def _real_inner(a: Any, b: Any) -> jax.Array:
-    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return sum(jnp.sum(jnp.real(x * y)) for x, y in pairs)
+    products = jax.tree.map(lambda x, y: jnp.sum(jnp.real(x * y)), a, b)
+    return jax.tree.reduce(jnp.add, products)
 
 
 def _transformations(f: Callable[..., jax.Array], x: tuple, t: tuple, w: jax.Array) -> dict:
@@ -73,7 +73,6 @@ def assert_same_derivatives(
     expected = jax.jit(lambda x, t, w: _transformations(oracle, x, t, w))(x, t, w)
     actual = jax.jit(lambda x, t, w: _transformations(f, x, t, w))(x, t, w)
     for name, value in expected.items():
-        assert jax.tree.structure(actual[name]) == jax.tree.structure(value), name
         for a, b in zip(jax.tree.leaves(actual[name]), jax.tree.leaves(value), strict=True):
             assert a.dtype == b.dtype, name
             try:

@@ -1,6 +1,7 @@
 """Patterns against brute force on dense boolean matrices."""
 
 import pickle
+from typing import Any
 
 import jax
 import numpy as np
@@ -175,7 +176,7 @@ def test_identity_is_content():
 
 
 def test_immutable():
-    P = Pattern.eye(3)
+    P: Any = Pattern.eye(3)
     with pytest.raises(AttributeError):
         P.rows = P.rows
     with pytest.raises(ValueError, match="read-only"):

@@ -22,6 +22,7 @@ from jax.interpreters import ad
 from elimax._primitive.define import Primitive
 from elimax._primitive.factor import factor_values_p
 from elimax._primitive.product import (
+    Storage,
     contract_a_p,
     contract_b_p,
     contract_c_p,
@@ -131,7 +132,7 @@ def _solve_jvp(primals, tangents, *, symbolic, embedding, part):
         )
     terms = [] if _is_zero(tb) else [tb]
     if not _is_zero(ta):
-        storage = "hermitian" if jnp.iscomplexobj(a) else "symmetric"
+        storage: Storage = "hermitian" if jnp.iscomplexobj(a) else "symmetric"
         terms.append(-product(ta, x, embedding.pattern, storage))
     if not terms:
         return x, _zero_like(x)
