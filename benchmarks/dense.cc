@@ -1,12 +1,12 @@
 // dense.cc: the time of one dense kernel, ours or BLAS's, without Python in between. See dense.py.
 
+#include "dense.h"
+
 #include <algorithm>
 #include <cstring>
 #include <ctime>
 #include <functional>
 #include <type_traits>
-
-#include "dense.h"
 
 namespace elimax {
 #if defined(__x86_64__)
@@ -33,15 +33,15 @@ namespace {
 // BLAS and LAPACK as SciPy's capsules give them: 32-bit integers, every argument by address.
 template <class T>
 struct Blas {
-  void (*gemm)(const char* ta, const char* tb, const int* m, const int* n, const int* k, const T* alpha, const T* A,
-               const int* lda, const T* B, const int* ldb, const T* beta, T* C, const int* ldc);
-  void (*herk)(const char* uplo, const char* trans, const int* n, const int* k, const Real<T>* alpha, const T* A,
-               const int* lda, const Real<T>* beta, T* C, const int* ldc);
-  void (*trsm)(const char* side, const char* uplo, const char* trans, const char* diag, const int* m, const int* n,
-               const T* alpha, const T* L, const int* ldl, T* B, const int* ldb);
+  void (*gemm)(const char* ta, const char* tb, const int* m, const int* n, const int* k, const T* alpha,
+               const T* A, const int* lda, const T* B, const int* ldb, const T* beta, T* C, const int* ldc);
+  void (*herk)(const char* uplo, const char* trans, const int* n, const int* k, const Real<T>* alpha,
+               const T* A, const int* lda, const Real<T>* beta, T* C, const int* ldc);
+  void (*trsm)(const char* side, const char* uplo, const char* trans, const char* diag, const int* m,
+               const int* n, const T* alpha, const T* L, const int* ldl, T* B, const int* ldb);
   void (*potrf)(const char* uplo, const int* n, T* A, const int* lda, int* info);
-  void (*gemv)(const char* trans, const int* m, const int* n, const T* alpha, const T* A, const int* lda, const T* x,
-               const int* incx, const T* beta, T* y, const int* incy);
+  void (*gemv)(const char* trans, const int* m, const int* n, const T* alpha, const T* A, const int* lda,
+               const T* x, const int* incx, const T* beta, T* y, const int* incy);
 };
 
 // Processor time of this thread in seconds: a busy machine stretches it less than the wall clock.
@@ -73,7 +73,8 @@ enum Operation { gemm_nh, gemm_nn, gemm_hn, herk, potrf, panel, trsm_h, trsm_n, 
 
 // The call of our kernel, or of BLAS where `own` is null.
 template <class T>
-double run(const DenseKernels<T>* own, const Blas<T>* blas, Operation operation, int m, int n, int k, double sample) {
+double run(const DenseKernels<T>* own, const Blas<T>* blas, Operation operation, int m, int n, int k,
+           double sample) {
   const int big = std::max({m, n, k, 1}), ld = m + n;  // as in the panel of a supernode
   std::vector<T> A(std::size_t(ld) * big), B(A), C(A), L(A), x(big, T(1)), y(big);
   for (std::size_t i = 0; i < A.size(); ++i) A[i] = B[i] = T(1e-3 * (i % 7));
@@ -87,7 +88,8 @@ double run(const DenseKernels<T>* own, const Blas<T>* blas, Operation operation,
   int info;
   T *a = A.data(), *b = B.data(), *c = C.data(), *l = L.data();
   const auto restore = [&](int rows) {
-    for (int j = 0; j < n; ++j) std::memcpy(c + std::size_t(ld) * j, l + std::size_t(ld) * j, sizeof(T) * rows);
+    for (int j = 0; j < n; ++j)
+      std::memcpy(c + std::size_t(ld) * j, l + std::size_t(ld) * j, sizeof(T) * rows);
   };
   switch (operation) {
     case gemm_nh:
@@ -162,8 +164,8 @@ const DenseTables* tables(const char* isa) {
 
 // isa: a name, or null for BLAS; blas: the five functions of the type; type: s, d, c or z. Negative if
 // this processor lacks the instruction set.
-extern "C" double kernel_time(const char* isa, const void* blas, char type, int operation, int m, int n, int k,
-                              double sample) {
+extern "C" double kernel_time(const char* isa, const void* blas, char type, int operation, int m, int n,
+                              int k, double sample) {
   const DenseTables* own = isa ? tables(isa) : nullptr;
   if (isa && !own) return -1;
   const auto call = [&]<class T>(const DenseKernels<T>* kernels, T) {

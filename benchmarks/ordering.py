@@ -11,6 +11,7 @@ import argparse
 import csv
 import ctypes
 import ctypes.util
+import functools
 import statistics
 import time
 from collections.abc import Callable
@@ -88,14 +89,14 @@ def main() -> None:
         pattern = read(path)
         if pattern is None:
             continue
-        permutation, seconds = timed(lambda p=pattern: own(p), arguments.rounds)
+        permutation, seconds = timed(functools.partial(own, pattern), arguments.rounds)
         fill = Symbolic(pattern, permutation, "amd").nnz
         row = [path.name.partition(".")[0], *map(str, (*pattern.shape[:1], pattern.nnz, fill))]
         if library is None:
             rows.append([*row, "-", "-", f"{1e3 * seconds:.2f}", "-", "-"])
             continue
         whole = pattern.to_general()[0]
-        other, other_seconds = timed(lambda w=whole, lib=library: amd(lib, w), arguments.rounds)
+        other, other_seconds = timed(functools.partial(amd, library, whole), arguments.rounds)
         other_fill = Symbolic(pattern, other, "amd").nnz
         fill_ratios.append(fill / other_fill)
         time_ratios.append(seconds / other_seconds)

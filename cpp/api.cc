@@ -74,28 +74,17 @@ void elimax_symbolic_scalars(const SymbolicHandle* handle, Offset* scalars, doub
 void elimax_symbolic_array(const SymbolicHandle* handle, int which, const void** data, Offset* size) {
   const Symbolic& s = **handle;
   switch (which) {
-    case 0:
-      return view(s.permutation, data, size);
-    case 1:
-      return view(s.inverse, data, size);
-    case 2:
-      return view(s.parent, data, size);
-    case 3:
-      return view(s.counts, data, size);
-    case 4:
-      return view(s.super, data, size);
-    case 5:
-      return view(s.super_parent, data, size);
-    case 6:
-      return view(s.row_ptr, data, size);
-    case 7:
-      return view(s.rows, data, size);
-    case 8:
-      return view(s.relative, data, size);
-    case 9:
-      return view(s.panel, data, size);
-    default:
-      return view(s.update, data, size);
+    case 0: return view(s.permutation, data, size);
+    case 1: return view(s.inverse, data, size);
+    case 2: return view(s.parent, data, size);
+    case 3: return view(s.counts, data, size);
+    case 4: return view(s.super, data, size);
+    case 5: return view(s.super_parent, data, size);
+    case 6: return view(s.row_ptr, data, size);
+    case 7: return view(s.rows, data, size);
+    case 8: return view(s.relative, data, size);
+    case 9: return view(s.panel, data, size);
+    default: return view(s.update, data, size);
   }
 }
 

@@ -136,23 +136,23 @@ Supernodes supernodes(In<Index> parent, In<Index> counts, const Relaxation& rela
 // odd depth have stacks of their own, so a front and its children's update matrices never overlap.
 struct Symbolic {
   Index n = 0;
-  std::vector<Index> permutation;    // permutation[k] = caller's index of pivot k (postordered)
-  std::vector<Index> inverse;        // inverse[permutation[k]] = k
-  std::vector<Index> parent;         // elimination tree, permuted numbering
-  std::vector<Index> counts;         // nonzeros per column of L, exact
-  std::vector<Index> super;          // n_supernodes + 1: first column of each supernode
-  std::vector<Index> super_parent;   // parent supernode, or none; always > s
-  std::vector<Offset> row_ptr;       // n_supernodes + 1
-  std::vector<Index> rows;           // rows below the diagonal block, permuted numbering
-  std::vector<Index> relative;       // same length as rows
-  std::vector<Offset> panel;         // n_supernodes + 1: where a panel starts in the factor
-  std::vector<Offset> update;        // n_supernodes: where an update matrix starts in the workspace
-  Offset workspace = 0;              // entries of the workspace for update matrices
-  Offset factor_nonzeros = 0;        // nnz(L), exact: sum of counts
-  double flops = 0;                  // sum of counts^2: multiplications and additions, exact pattern
-  Index max_columns = 0;             // largest c over supernodes
-  Index max_rows = 0;                // largest c + u
-  Index max_below = 0;               // largest u
+  std::vector<Index> permutation;   // permutation[k] = caller's index of pivot k (postordered)
+  std::vector<Index> inverse;       // inverse[permutation[k]] = k
+  std::vector<Index> parent;        // elimination tree, permuted numbering
+  std::vector<Index> counts;        // nonzeros per column of L, exact
+  std::vector<Index> super;         // n_supernodes + 1: first column of each supernode
+  std::vector<Index> super_parent;  // parent supernode, or none; always > s
+  std::vector<Offset> row_ptr;      // n_supernodes + 1
+  std::vector<Index> rows;          // rows below the diagonal block, permuted numbering
+  std::vector<Index> relative;      // same length as rows
+  std::vector<Offset> panel;        // n_supernodes + 1: where a panel starts in the factor
+  std::vector<Offset> update;       // n_supernodes: where an update matrix starts in the workspace
+  Offset workspace = 0;             // entries of the workspace for update matrices
+  Offset factor_nonzeros = 0;       // nnz(L), exact: sum of counts
+  double flops = 0;                 // sum of counts^2: multiplications and additions, exact pattern
+  Index max_columns = 0;            // largest c over supernodes
+  Index max_rows = 0;               // largest c + u
+  Index max_below = 0;              // largest u
 
   Index supernodes() const { return static_cast<Index>(super_parent.size()); }
   Index columns(Index s) const { return super[s + 1] - super[s]; }
@@ -196,8 +196,8 @@ struct Status {
   Index code = 0;
   Index detail = 0;
 };
-inline constexpr Index status_not_finite = -1;      // detail: position in the values
-inline constexpr Index status_zero_diagonal = -2;   // detail: column (triangular solve)
+inline constexpr Index status_not_finite = -1;     // detail: position in the values
+inline constexpr Index status_zero_diagonal = -2;  // detail: column (triangular solve)
 
 // ---------------------------------------------------------------------------------------------
 // cholesky.cc, solve.cc, selected_inverse.cc: numbers over a Symbolic
@@ -217,8 +217,8 @@ Real<T> cholesky_logdet(const Symbolic& symbolic, const T* factor);
 enum class SolvePart : std::int32_t { whole = 0, forward = 1, backward = 2 };
 Offset solve_workspace(const Symbolic& symbolic, Index k);
 template <class T>
-void cholesky_solve(const Symbolic& symbolic, SolvePart part, const T* factor, const T* b, Index k,
-                    T* x, T* workspace);
+void cholesky_solve(const Symbolic& symbolic, SolvePart part, const T* factor, const T* b, Index k, T* x,
+                    T* workspace);
 
 // G_k of DESIGN, section 4: with f(a) = log det A(a), the gradient with respect to w of
 // D^{k+1} f(a)[v_1, ..., v_k, w], on the pattern of the embedding; directions[i] are values on that
@@ -235,8 +235,8 @@ void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, cons
 // op(T) x = b for k right-hand sides, b and x n x k row-major. Only the triangle that `lower` names is
 // read. op is the transpose (not conjugated) if `transpose`.
 template <class T>
-Status triangular_solve(Columns pattern, bool lower, bool transpose, bool unit_diagonal,
-                        const T* values, const T* b, Index k, T* x);
+Status triangular_solve(Columns pattern, bool lower, bool transpose, bool unit_diagonal, const T* values,
+                        const T* b, Index k, T* x);
 
 // ---------------------------------------------------------------------------------------------
 // product.cc, contract.cc: products with sparse matrices, each the three slots of one trilinear form

@@ -114,36 +114,27 @@ void outer(Columns A, const T* y, const T* x, Index k, T* v) {
 template <class T>
 void product_y(Columns pattern, Storage storage, const T* v, const T* x, Index k, T* y) {
   switch (storage) {
-    case Storage::general:
-      return multiply(pattern, v, x, k, y);
-    case Storage::symmetric:
-      return multiply_symmetric<Storage::symmetric, false>(pattern, v, x, k, y);
-    case Storage::hermitian:
-      return multiply_symmetric<Storage::hermitian, false>(pattern, v, x, k, y);
+    case Storage::general: return multiply(pattern, v, x, k, y);
+    case Storage::symmetric: return multiply_symmetric<Storage::symmetric, false>(pattern, v, x, k, y);
+    case Storage::hermitian: return multiply_symmetric<Storage::hermitian, false>(pattern, v, x, k, y);
   }
 }
 
 template <class T>
 void product_x(Columns pattern, Storage storage, const T* v, const T* y, Index k, T* x) {
   switch (storage) {
-    case Storage::general:
-      return multiply_transposed(pattern, v, y, k, x);
-    case Storage::symmetric:
-      return multiply_symmetric<Storage::symmetric, false>(pattern, v, y, k, x);
-    case Storage::hermitian:
-      return multiply_symmetric<Storage::hermitian, true>(pattern, v, y, k, x);
+    case Storage::general: return multiply_transposed(pattern, v, y, k, x);
+    case Storage::symmetric: return multiply_symmetric<Storage::symmetric, false>(pattern, v, y, k, x);
+    case Storage::hermitian: return multiply_symmetric<Storage::hermitian, true>(pattern, v, y, k, x);
   }
 }
 
 template <class T>
 void product_v(Columns pattern, Storage storage, const T* y, const T* x, Index k, T* v) {
   switch (storage) {
-    case Storage::general:
-      return outer<Storage::general>(pattern, y, x, k, v);
-    case Storage::symmetric:
-      return outer<Storage::symmetric>(pattern, y, x, k, v);
-    case Storage::hermitian:
-      return outer<Storage::hermitian>(pattern, y, x, k, v);
+    case Storage::general: return outer<Storage::general>(pattern, y, x, k, v);
+    case Storage::symmetric: return outer<Storage::symmetric>(pattern, y, x, k, v);
+    case Storage::hermitian: return outer<Storage::hermitian>(pattern, y, x, k, v);
   }
 }
 

@@ -92,14 +92,17 @@ struct Matrix {
 };
 
 template <class T>
-[[noreturn]] void fail(const char* kernel, Index m, Index n, Index k, Index i, Index j, Long got, Long expected) {
-  std::printf("%s %s (%zu-byte %s) m=%d n=%d k=%d: (%d, %d) is (%.17Lg, %.17Lg), expected (%.17Lg, %.17Lg)\n", where,
-              kernel, sizeof(T), is_complex<T> ? "complex" : "real", m, n, k, i, j, got.real(), got.imag(),
-              expected.real(), expected.imag());
+[[noreturn]] void fail(const char* kernel, Index m, Index n, Index k, Index i, Index j, Long got,
+                       Long expected) {
+  std::printf("%s %s (%zu-byte %s) m=%d n=%d k=%d: (%d, %d) is (%.17Lg, %.17Lg), expected (%.17Lg, %.17Lg)\n",
+              where, kernel, sizeof(T), is_complex<T> ? "complex" : "real", m, n, k, i, j, got.real(),
+              got.imag(), expected.real(), expected.imag());
   std::exit(1);
 }
 
-bool same_bits(const void* a, const void* b, std::size_t size) { return size == 0 || std::memcmp(a, b, size) == 0; }
+bool same_bits(const void* a, const void* b, std::size_t size) {
+  return size == 0 || std::memcmp(a, b, size) == 0;
+}
 
 // `got` equals `expected` within `bound` units of rounding where `inside`, and is `before` elsewhere.
 template <class T, class Inside>
@@ -151,8 +154,10 @@ void check_products(const DenseKernels<T>& kernels, Index m, Index n, Index k) {
   compare("gemm_nh", k, D, C, product(C, k, sign, a, bh), bound, everywhere);
   Matrix<T> alone = C;  // a column does not depend on its neighbors
   for (Index j = 0; j < n; ++j)
-    kernels.gemm_nh(m, 1, k, s, A.ptr(), A.ld, BH.ptr() + (k ? j : 0), BH.ld, alone.ptr() + j * alone.ld, alone.ld);
-  if (!same_bits(alone.ptr(), D.ptr(), D.data.size() * sizeof(T))) fail<T>("gemm_nh by columns", m, n, k, 0, 0, 0, 0);
+    kernels.gemm_nh(m, 1, k, s, A.ptr(), A.ld, BH.ptr() + (k ? j : 0), BH.ld, alone.ptr() + j * alone.ld,
+                    alone.ld);
+  if (!same_bits(alone.ptr(), D.ptr(), D.data.size() * sizeof(T)))
+    fail<T>("gemm_nh by columns", m, n, k, 0, 0, 0, 0);
   D = C;
   kernels.gemm_nn(m, n, k, s, A.ptr(), A.ld, B.ptr(), B.ld, D.ptr(), D.ld);
   compare("gemm_nn", k, D, C, product(C, k, sign, a, b), bound, everywhere);
@@ -175,7 +180,8 @@ void check_herk(const DenseKernels<T>& kernels, Index n, Index k) {
   Matrix<T> A(n, k);
   const Matrix<T> C(n, n);
   const auto expected = product(
-      C, k, -1, [&](Index i, Index p) { return A(i, p); }, [&](Index p, Index j) { return conjugate(A(j, p)); });
+      C, k, -1, [&](Index i, Index p) { return A(i, p); },
+      [&](Index p, Index j) { return conjugate(A(j, p)); });
   Matrix<T> D = C;
   kernels.herk(n, k, A.ptr(), A.ld, D.ptr(), D.ld);
   for (Index j = 0; j < n; ++j)  // the upper triangle is free
@@ -246,7 +252,8 @@ void check_factor(const DenseKernels<T>& kernels, Index u, Index n) {
     }
   }
   const auto run = [&](const std::vector<Real<T>>& floor, Matrix<T>& X) {
-    return u == 0 ? kernels.potrf(n, floor.data(), X.ptr(), X.ld) : kernels.panel(m, n, floor.data(), X.ptr(), X.ld);
+    return u == 0 ? kernels.potrf(n, floor.data(), X.ptr(), X.ld)
+                  : kernels.panel(m, n, floor.data(), X.ptr(), X.ld);
   };
   std::vector<Real<T>> floor(n, 0);
   Matrix<T> X = A;
