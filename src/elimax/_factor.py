@@ -19,12 +19,14 @@ from elimax._primitive import derivative as derivative  # registers every rule
 from elimax._primitive.define import is_traced
 from elimax._primitive.factor import cholesky_factor, factor_values
 from elimax._primitive.product import gather, scatter
-from elimax._primitive.selected_inverse import inverse_gradient, logdet as _logdet
-from elimax._primitive.solve import Part, solve as _solve
-from elimax._structure.index_map import IndexMap
+from elimax._primitive.selected_inverse import inverse_gradient
+from elimax._primitive.selected_inverse import logdet as _logdet
+from elimax._primitive.solve import Part
+from elimax._primitive.solve import solve as _solve
 from elimax._structure.ordering import Ordering
 from elimax._structure.pattern import Pattern
-from elimax._structure.symbolic import Embedding, Symbolic, analyze as _analyze
+from elimax._structure.symbolic import Embedding, Symbolic
+from elimax._structure.symbolic import analyze as _analyze
 
 
 @functools.partial(
@@ -83,7 +85,9 @@ class Cholesky:
         values = factor_values(self.matrix.values, self.values, index_map)
         return SparseMatrix(pattern, values)
 
-    def solve(self, b: Inexact[ArrayLike, " n"] | Inexact[ArrayLike, "n k"]) -> Inexact[Array, "n ..."]:
+    def solve(
+        self, b: Inexact[ArrayLike, " n"] | Inexact[ArrayLike, "n k"]
+    ) -> Inexact[Array, "n ..."]:
         r"""$x = A^{-1} b$ for one right-hand side or k of them.
 
         **Arguments:**
@@ -119,9 +123,9 @@ class Cholesky:
     def logdet(self) -> Float[Array, ""]:
         r"""$\log\det A$, natural logarithm; NaN if the factorization failed.
 
-        **Derivative:** with respect to `matrix.values` the gradient is $(A^{-1})_{ii}$ on the diagonal and
-        $2\,\overline{(A^{-1})_{ij}}$ off it, because a stored off-diagonal value stands for two entries. Every order
-        and mode.
+        **Derivative:** with respect to `matrix.values` the gradient is $(A^{-1})_{ii}$ on the
+        diagonal and $2\,\overline{(A^{-1})_{ij}}$ off it, because a stored off-diagonal value
+        stands for two entries. Every order and mode.
 
         **Cost:** n logarithms; the gradient costs one selected inversion.
         """
@@ -139,8 +143,9 @@ class Cholesky:
 
         **Raises:** `ValueError` if `pattern` has entries outside of the filled pattern.
 
-        **Derivative:** $(A^{-1})' = -A^{-1} A' A^{-1}$ on the same pattern; every order and mode. Values off the
-        diagonal are single entries of the inverse: the factor 2 of `logdet`'s gradient is not in them.
+        **Derivative:** $(A^{-1})' = -A^{-1} A' A^{-1}$ on the same pattern; every order and mode.
+        Values off the diagonal are single entries of the inverse: the factor 2 of `logdet`'s
+        gradient is not in them.
 
         **Cost:** about two factorizations.
 
@@ -174,7 +179,8 @@ class Cholesky:
         dtype = jnp.result_type(b.dtype, self.dtype)
         if dtype != self.dtype:
             raise TypeError(
-                f"`b` has dtype {b.dtype}, the matrix {self.dtype}: a solve computes in the precision of the matrix. "
+                f"`b` has dtype {b.dtype}, the matrix {self.dtype}: a solve computes in the precision "
+                "of the matrix. "
                 f"Convert one of them with astype."
             )
         columns = b.astype(dtype).reshape(b.shape[0], -1) if b.ndim == 1 else b.astype(dtype)
@@ -208,15 +214,16 @@ def cholesky(
     - `A`: the matrix, in float32, float64, complex64 or complex128; computed in its own precision.
     - `symbolic`: what `analyze` returned for a pattern that holds that of A; analyzed (and cached) if None.
     - `ordering`: "auto", "amd", "nd", "natural" or a permutation; only used without `symbolic`.
-    - `throw`: whether a failure is an error. Outside of a trace that is `FactorizationError`; under `jit`, `vmap`
-      or `grad` the running program raises JAX's own error with the same sentence. With False, everything
-      computed from the factor is NaN and `status` says why.
+    - `throw`: whether a failure is an error. Outside of a trace that is `FactorizationError`; under
+      `jit`, `vmap` or `grad` the running program raises JAX's own error with the same sentence.
+      With False, everything computed from the factor is NaN and `status` says why.
 
     **Returns:** the factor.
 
-    **Raises:** `TypeError` or `ValueError` for a matrix that is not a `SymmetricMatrix` or is complex
-    symmetric instead of Hermitian. `FactorizationError` if a pivot is not above rounding level (the matrix is not
-    positive definite, or only within rounding) or a value is NaN or infinite.
+    **Raises:** `TypeError` or `ValueError` for a matrix that is not a `SymmetricMatrix` or is
+    complex symmetric instead of Hermitian. `FactorizationError` if a pivot is not above rounding
+    level (the matrix is not positive definite, or only within rounding) or a value is NaN or
+    infinite.
 
     **Derivative:** of everything computed from the factor, with respect to `A.values`; the factor itself is a
     cache and is computed once.
@@ -229,9 +236,7 @@ def cholesky(
     symbolic = _analyze(A.pattern, ordering) if symbolic is None else symbolic
     embedding = symbolic.embedding(A.pattern)
     traced = is_traced(A.values)
-    values, status, detail = cholesky_factor(
-        A.values, symbolic, embedding, throw=throw and traced
-    )
+    values, status, detail = cholesky_factor(A.values, symbolic, embedding, throw=throw and traced)
     if throw and not traced:
         _results.check(
             np.asarray(status), np.asarray(detail), _results.NOT_POSITIVE_DEFINITE_SENTENCE
@@ -242,7 +247,8 @@ def cholesky(
 def _check_matrix(A: Any) -> None:
     if not isinstance(A, SymmetricMatrix):
         raise TypeError(
-            f"`A` must be a SymmetricMatrix, got {type(A).__name__}. Build one with SymmetricMatrix.from_scipy or, from a "
+            f"`A` must be a SymmetricMatrix, got {type(A).__name__}. Build one with "
+            "SymmetricMatrix.from_scipy or, from a "
             "SparseMatrix that is symmetric, with SymmetricMatrix.from_general."
         )
     if jnp.iscomplexobj(A.values) and not A.hermitian:
@@ -275,7 +281,9 @@ def analyze(
     return _analyze(A if isinstance(A, Pattern) else A.pattern, ordering)
 
 
-def solve(A: SymmetricMatrix, b: Inexact[ArrayLike, "n ..."], **options: Any) -> Inexact[Array, "n ..."]:
+def solve(
+    A: SymmetricMatrix, b: Inexact[ArrayLike, "n ..."], **options: Any
+) -> Inexact[Array, "n ..."]:
     r"""$A^{-1} b$ in one call: `cholesky(A, **options).solve(b)`."""
     return cholesky(A, **options).solve(b)
 

@@ -140,8 +140,7 @@ def _merge_batch_dimensions(
     Returns the operands, and the (outer, inner) sizes if two dimensions were folded.
     """
     moved = [
-        x if dim is None else jnp.moveaxis(x, dim, 0)
-        for x, dim in zip(operands, dims, strict=True)
+        x if dim is None else jnp.moveaxis(x, dim, 0) for x, dim in zip(operands, dims, strict=True)
     ]
     mapped = [dim is not None for dim in dims]
     outer = next(x.shape[0] for x, is_mapped in zip(moved, mapped, strict=True) if is_mapped)

@@ -3,9 +3,9 @@
 Primitives do not know each other; this file knows them all. Rules are stated in terms of A: the factor that a
 primitive takes is a cache of A, computed from `stop_gradient(A)`, and has no tangent.
 
-Conventions. For real A, a direction v of the stored values stands for the symmetric matrix A(v). For Hermitian A
-the maps v -> A(v) and everything below are real-linear, and JAX's transpose is with respect to the pairing
-Re(sum s v), without conjugation.
+Conventions. For real A, a direction v of the stored values stands for the symmetric matrix A(v).
+For Hermitian A the maps v -> A(v) and everything below are real-linear, and JAX's transpose is with
+respect to the pairing Re(sum s v), without conjugation.
 
 Operands may carry a leading batch dimension each (define.py), so rules contract the last axis only, and the
 cotangent of an operand that the whole batch shares is summed over the batch.
@@ -127,8 +127,8 @@ def _solve_jvp(primals, tangents, *, symbolic, embedding, part):
     x = solve_p.bind(a, factor, b, **params)
     if part != "whole" and not _is_zero(ta):
         raise NotImplementedError(
-            "elimax: half_solve is differentiable in its right-hand side only, and it was differentiated in the "
-            "values of the matrix. Use solve, logdet or selected_inverse, which have all derivatives."
+            "elimax: half_solve is differentiable in its right-hand side only, and it was "
+            "differentiated in the values of the matrix. Use solve, logdet or selected_inverse, which have all derivatives."
         )
     terms = [] if _is_zero(tb) else [tb]
     if not _is_zero(ta):

@@ -33,9 +33,7 @@ def _fold_into_columns(operands, dims, **params):
 
 
 solve_p = define(
-    Kernel(
-        "solve", (1, 1, 2), _results, _attributes, n_derivative_only=1, fold=_fold_into_columns
-    )
+    Kernel("solve", (1, 1, 2), _results, _attributes, n_derivative_only=1, fold=_fold_into_columns)
 )
 
 
