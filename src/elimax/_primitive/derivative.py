@@ -128,7 +128,8 @@ def _solve_jvp(primals, tangents, *, symbolic, embedding, part):
     if part != "whole" and not _is_zero(ta):
         raise NotImplementedError(
             "elimax: half_solve is differentiable in its right-hand side only, and it was "
-            "differentiated in the values of the matrix. Use solve, logdet or selected_inverse, which have all derivatives."
+            "differentiated in the values of the matrix. Use solve, logdet or selected_inverse, which "
+            "have all derivatives."
         )
     terms = [] if _is_zero(tb) else [tb]
     if not _is_zero(ta):
