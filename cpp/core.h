@@ -136,7 +136,7 @@ Supernodes supernodes(In<Index> parent, In<Index> counts, const Relaxation& rela
 // odd depth have stacks of their own, so a front and its children's update matrices never overlap.
 struct Symbolic {
   Index n = 0;
-  std::vector<Index> permutation;   // permutation[k] = caller's index of pivot k (postordered)
+  std::vector<Index> permutation;   // permutation[k] = caller's index of pivot k
   std::vector<Index> inverse;       // inverse[permutation[k]] = k
   std::vector<Index> parent;        // elimination tree, permuted numbering
   std::vector<Index> counts;        // nonzeros per column of L, exact
@@ -161,8 +161,8 @@ struct Symbolic {
   Offset factor_size() const { return panel.back(); }
 };
 
-// `lower`: symmetric pattern in the caller's numbering; `permutation`: any fill-reducing ordering of
-// it (refined by a postorder here).
+// `lower`: symmetric pattern in the caller's numbering; `permutation`: any fill-reducing ordering of it,
+// which is refined here to one of equal fill in which every supernode's columns are consecutive.
 std::shared_ptr<const Symbolic> analyze(Columns lower, In<Index> permutation, Relaxation relaxation);
 
 // ---------------------------------------------------------------------------------------------

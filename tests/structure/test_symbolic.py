@@ -305,6 +305,13 @@ def test_refuses_general_patterns(argument):
         analyze(argument)
 
 
+def test_constructor_refuses_what_would_crash():
+    with pytest.raises(ValueError, match="permutation of the 3 rows"):
+        Symbolic(path(3), np.arange(2), "given")
+    with pytest.raises(ValueError, match="must be symmetric"):
+        Symbolic(Pattern.eye(3), np.arange(3), "given")
+
+
 def test_refuses_what_is_not_a_pattern():
     with pytest.raises(TypeError, match="expected a Pattern, got a ndarray"):
         analyze(np.eye(3))

@@ -17,7 +17,7 @@ import functools
 import numpy as np
 
 from . import _native
-from .index_map import LARGEST, IndexMap, content_digest, frozen
+from .index_map import LARGEST, IndexMap, content_digest
 from .ordering import Ordering, given, order
 from .pattern import Pattern
 
@@ -43,8 +43,10 @@ class Symbolic:
     **Arguments:**
 
     - `pattern`: a symmetric pattern.
-    - `sequence`: the permutation that an ordering proposed; int32.
+    - `sequence`: the permutation that an ordering proposed.
     - `ordering`: the name of that ordering.
+
+    **Raises:** `ValueError` if the pattern is not symmetric or `sequence` not a permutation of its rows.
     """
 
     pattern: Pattern
@@ -63,14 +65,10 @@ class Symbolic:
 
     def __post_init__(self) -> None:
         put = functools.partial(object.__setattr__, self)
-        put("sequence", frozen(self.sequence))
-        handle = _native.analyze(
-            self.pattern.shape[0],
-            self.pattern.column_pointers,
-            self.pattern.rows,
-            self.sequence,
-            RELAXATION,
-        )
+        A = self.pattern
+        _check_symmetric(A)
+        put("sequence", given(A.shape[0], self.sequence))
+        handle = _native.analyze(A.shape[0], A.column_pointers, A.rows, self.sequence, RELAXATION)
         put("_handle", handle)
         scalars, flops = _native.symbolic_scalars(handle)
         names = "n supernodes nnz factor_size workspace max_columns max_rows max_below".split()
@@ -82,7 +80,10 @@ class Symbolic:
 
     @functools.cached_property
     def permutation(self) -> np.ndarray:
-        """`permutation[k]` is the row of A that is the k-th pivot: the ordering, postordered."""
+        """`permutation[k]` is the row of A that is the k-th pivot.
+
+        It refines the ordering to one of equal fill in which every supernode's columns are consecutive.
+        """
         return _native.symbolic_array(self._handle, "permutation")
 
     @functools.cached_property
@@ -266,7 +267,7 @@ def _check_symmetric(pattern: Pattern) -> None:
         )
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=16)
 def _analyze(pattern: Pattern, name: str, permutation: bytes) -> Symbolic:
     if name == "given":
         return Symbolic(pattern, np.frombuffer(permutation, np.int32), name)
