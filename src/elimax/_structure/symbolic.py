@@ -25,7 +25,7 @@ from .pattern import Pattern
 # and of the update matrix; per flop, at full speed, which dense kernels reach beyond some order of the
 # front. A supernode is merged with its parent if that takes no longer than the slower of the two and this
 # share of the faster. Measured over grids, meshes, chains and crossed effects; the same on every machine.
-RELAXATION = (100.0, 0.3, 0.5, 0.05, 128.0, 0.8)
+RELAXATION = (100.0, 0.5, 0.8, 0.05, 128.0, 0.9)
 
 # "auto" tries nested dissection where minimum degree predicts this many flops, in all and per entry. METIS
 # takes 1 to 5 microseconds per entry and saves about half of the flops: here it is paid back after some
