@@ -1,0 +1,27 @@
+"""Elimax: sparse elimination for JAX.
+
+    A = ex.SymmetricMatrix.from_scipy(S)      a sparse matrix: a static pattern and traced values
+    F = ex.cholesky(A)                        ordering, symbolic analysis (once per pattern), factorization
+    F.solve(b), F.logdet(), F.selected_inverse(), F.inverse_diagonal(), F.half_solve(z), F.L
+
+Everything jits, vmaps and differentiates to every order, in both modes, with respect to `A.values`.
+
+Below this surface, from the ground: `_structure` (integers, on the host), `_primitive` (JAX primitives over a
+fixed structure), `_matrix` (pattern and values), `_factor` and `_triangular` (what is computed from a matrix).
+"""
+
+from elimax._factor import Cholesky as Cholesky
+from elimax._factor import analyze as analyze
+from elimax._factor import cholesky as cholesky
+from elimax._factor import logdet as logdet
+from elimax._factor import selected_inverse as selected_inverse
+from elimax._factor import solve as solve
+from elimax._matrix import SparseMatrix as SparseMatrix
+from elimax._matrix import SymmetricMatrix as SymmetricMatrix
+from elimax._matrix import block as block
+from elimax._matrix import block_diag as block_diag
+from elimax._matrix import kron as kron
+from elimax._results import FactorizationError as FactorizationError
+from elimax._structure.pattern import Pattern as Pattern
+from elimax._structure.symbolic import Symbolic as Symbolic
+from elimax._triangular import triangular_solve as triangular_solve

@@ -183,7 +183,7 @@ class Cholesky:
                 "of the matrix. "
                 f"Convert one of them with astype."
             )
-        columns = b.astype(dtype).reshape(b.shape[0], -1) if b.ndim == 1 else b.astype(dtype)
+        columns = b.astype(dtype)[:, None] if b.ndim == 1 else b.astype(dtype)
         x = _solve(self.matrix.values, self.values, columns, self.symbolic, self._embedding, part)
         return x.reshape(b.shape)
 

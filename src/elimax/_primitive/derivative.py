@@ -22,12 +22,10 @@ from jax.interpreters import ad
 from elimax._primitive.define import Primitive
 from elimax._primitive.factor import factor_values_p
 from elimax._primitive.product import (
-    Storage,
     contract_a_p,
     contract_b_p,
     contract_c_p,
     gather_p,
-    product,
     product_v_p,
     product_x_p,
     product_y_p,
@@ -133,8 +131,8 @@ def _solve_jvp(primals, tangents, *, symbolic, embedding, part):
         )
     terms = [] if _is_zero(tb) else [tb]
     if not _is_zero(ta):
-        storage: Storage = "hermitian" if jnp.iscomplexobj(a) else "symmetric"
-        terms.append(-product(ta, x, embedding.pattern, storage))
+        storage = "hermitian" if jnp.iscomplexobj(a) else "symmetric"
+        terms.append(-product_y_p.bind(ta, x, pattern=embedding.pattern, storage=storage))
     if not terms:
         return x, _zero_like(x)
     return x, solve_p.bind(a, factor, _sum(terms, x), **params)
@@ -232,7 +230,8 @@ def _triangular_solve_jvp(primals, tangents, **params):
     x, status = triangular_solve_p.bind(t, b, **params)
     terms = [] if _is_zero(tb) else [tb]
     if not _is_zero(tt):
-        terms.append(-product(tt, x, params["pattern"], "general", transpose=params["transpose"]))
+        product_p = product_x_p if params["transpose"] else product_y_p
+        terms.append(-product_p.bind(tt, x, pattern=params["pattern"], storage="general"))
     if not terms:
         return (x, status), (_zero_like(x), _zero_like(status))
     tx, _ = triangular_solve_p.bind(t, _sum(terms, x), **params)

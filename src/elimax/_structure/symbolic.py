@@ -202,7 +202,9 @@ class Embedding:
         handle, outside = _native.embed(
             symbolic._handle, symbolic.n, pattern.column_pointers, pattern.rows
         )
-        if handle is None:
+        if handle is not None:
+            outside = _outside_of_exact_fill(symbolic, pattern)
+        if outside >= 0:
             raise ValueError(
                 f"the entry ({pattern.rows[outside]}, {pattern.columns[outside]}) lies outside of the "
                 "filled pattern L + L^T of what was analyzed. Analyze a pattern that holds it, for example "
@@ -283,6 +285,30 @@ def _analyze(pattern: Pattern, name: str, permutation: bytes) -> Symbolic:
 @functools.lru_cache(maxsize=32)
 def _embedding(symbolic: Symbolic, pattern: Pattern) -> Embedding:
     return Embedding(symbolic, pattern)
+
+
+def _outside_of_exact_fill(symbolic: Symbolic, pattern: Pattern) -> int:
+    """The first entry of `pattern` that only the padding of relaxed supernodes would hold, or -1.
+
+    The panels could take it, but the exact pattern of L, and so the factor as a matrix, would not.
+    """
+    A, n = symbolic.pattern, symbolic.n
+    if pattern == A:
+        return -1
+    known = np.isin(_keys(n, pattern.rows, pattern.columns), _keys(n, A.rows, A.columns))
+    new = np.flatnonzero(~known & (pattern.rows != pattern.columns))
+    if not new.size:
+        return -1
+    inverse = np.argsort(symbolic.permutation)
+    i, j = inverse[pattern.rows[new]], inverse[pattern.columns[new]]
+    L, _ = symbolic.factor_pattern()
+    filled = np.isin(_keys(n, np.maximum(i, j), np.minimum(i, j)), _keys(n, L.rows, L.columns))
+    return -1 if filled.all() else int(new[~filled][0])
+
+
+def _keys(n: int, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """The positions in an n x n matrix as integers."""
+    return columns * np.int64(n) + rows
 
 
 @functools.lru_cache(maxsize=8)

@@ -1,0 +1,119 @@
+"""vmap over values, right-hand sides, both and neither; nested; and inside of derivatives."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import elimax as ex
+from elimax._structure._native import counted
+
+from ..helpers import assert_close, dense, spd, stored
+
+
+def _problem(dtype, rng):
+    A = spd("grid_2d", dtype)
+    S = ex.SymmetricMatrix.from_scipy(A)
+    values = jnp.stack([stored(A) * s for s in (1.0, 1.5, 2.0)])
+    b = jnp.asarray(rng.normal(size=(3, 72))).astype(dtype)
+
+    def sparse(v, b):
+        F = ex.cholesky(S.with_values(v))
+        return F.solve(b), F.logdet(), F.selected_inverse().values, F.inverse_diagonal()
+
+    def oracle(v, b):
+        X = dense(A, v)
+        Z = jnp.linalg.inv(X)
+        rows, columns = S.pattern.rows, S.pattern.columns
+        return Z @ b, jnp.linalg.slogdet(X)[1], Z[rows, columns], jnp.real(jnp.diagonal(Z))
+
+    return sparse, oracle, values, b
+
+
+def _compare(got, expected):
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        assert_close(a, b, 1e-10)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+@pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)])
+def test_vmap(axes, dtype, jit, rng):
+    sparse, oracle, values, b = _problem(dtype, rng)
+    arguments = (values if axes[0] == 0 else values[0], b if axes[1] == 0 else b[0])
+    batched = jax.vmap(sparse, axes)
+    _compare((jax.jit(batched) if jit else batched)(*arguments), jax.vmap(oracle, axes)(*arguments))
+
+
+def test_other_axes(rng):
+    sparse, oracle, values, b = _problem(np.float64, rng)
+    got = jax.vmap(sparse, (1, 1), (1, 0, 1, 0))(values.T, b.T)
+    _compare(got, jax.vmap(oracle, (1, 1), (1, 0, 1, 0))(values.T, b.T))
+
+
+@pytest.mark.parametrize("inner", [(0, None), (None, 0), (0, 0)])
+@pytest.mark.parametrize("outer", [(0, None), (None, 0), (0, 0)])
+def test_nested(inner, outer, rng):
+    sparse, oracle, values, b = _problem(np.float64, rng)
+    arguments = []
+    for x, levels in ((values, (outer[0], inner[0])), (b, (outer[1], inner[1]))):
+        x = x[0]
+        for level in levels:
+            x = x if level is None else jnp.stack([x, x * 1.25, x * 2.0])
+        arguments.append(x)
+    got = jax.vmap(jax.vmap(sparse, inner), outer)(*arguments)
+    _compare(got, jax.vmap(jax.vmap(oracle, inner), outer)(*arguments))
+
+
+@pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)])
+def test_derivatives_of_vmap_and_vmap_of_derivatives(axes, rng):
+    sparse, oracle, values, b = _problem(np.float64, rng)
+    x = (values if axes[0] == 0 else values[0], b if axes[1] == 0 else b[0])
+    t = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape)), x)
+
+    def results(f):
+        def loss(*x):
+            return sum(jnp.sum(jnp.sin(y)) for y in f(*x))
+
+        batched_loss = lambda *x: jnp.sum(jax.vmap(loss, axes)(*x))  # noqa: E731
+        gradient = jax.grad(batched_loss, (0, 1))
+        return (
+            gradient(*x),
+            jax.vmap(jax.grad(loss, (0, 1)), axes)(*x),
+            jax.jvp(gradient, x, t)[1],
+        )
+
+    _compare(results(sparse), results(oracle))
+
+
+def test_hessian_through_vmap(rng):
+    A = spd("tridiagonal")
+    S = ex.SymmetricMatrix.from_scipy(A)
+    eye = ex.SymmetricMatrix.from_coo(np.arange(40), np.arange(40), np.ones(40), (40, 40))
+
+    def sparse(theta):
+        return ex.logdet(jnp.exp(theta[0]) * S + jnp.exp(theta[1]) * eye)
+
+    def oracle(theta):
+        X = jnp.exp(theta[0]) * A.toarray() + jnp.exp(theta[1]) * jnp.eye(40)
+        return jnp.linalg.slogdet(X)[1]
+
+    theta = jnp.array([0.3, -0.2])
+    for hessian in (
+        jax.hessian,
+        lambda f: jax.jacrev(jax.jacfwd(f)),
+        lambda f: jax.jacrev(jax.jacrev(f)),
+        lambda f: jax.jacfwd(jax.jacfwd(f)),
+    ):
+        assert_close(hessian(sparse)(theta), hessian(oracle)(theta), 1e-11)
+
+
+def test_a_batch_of_right_hand_sides_is_one_solve(rng):
+    A = ex.SymmetricMatrix.from_scipy(spd("grid_2d"))
+    F = ex.cholesky(A)
+    b = jnp.asarray(rng.normal(size=(5, 72)))
+    solve = jax.jit(jax.vmap(F.solve))
+    solve(b)
+    before = counted("solve")
+    jax.block_until_ready(solve(b))
+    assert counted("solve") - before == 1
