@@ -27,7 +27,7 @@ T on_diagonal(T x) {
 }
 
 template <class T>
-void add_scaled(Index k, T scale, const T* x, T* y) {
+void add_scaled(Index k, T scale, const T* __restrict x, T* __restrict y) {
   for (Index c = 0; c < k; ++c) y[c] += scale * x[c];
 }
 

@@ -15,7 +15,7 @@ from elimax._primitive import derivative as derivative  # registers every rule
 from elimax._primitive.define import is_traced
 from elimax._primitive.product import Storage, contract, gather, scatter
 from elimax._structure.index_map import IndexMap, index_array
-from elimax._structure.pattern import Pattern
+from elimax._structure.pattern import Pattern, canonical_csc
 from elimax._structure.selection import take
 from elimax._types import Scalar, Values, as_numbers, promote
 
@@ -80,8 +80,8 @@ class SparseMatrix(Matrix):
             raise TypeError(
                 f"`matrix` must be a SciPy sparse matrix or array, got {type(matrix).__name__}"
             )
-        coo = scipy.sparse.coo_array(matrix)
-        return cls.from_coo(coo.row, coo.col, coo.data, coo.shape)
+        csc = canonical_csc(matrix)
+        return cls(Pattern(csc.shape, csc.indptr, csc.indices), csc.data)
 
     @classmethod
     def from_bcoo(cls, matrix: BCOO) -> Self:

@@ -10,7 +10,7 @@ from .pattern import Pattern
 Blocks = tuple[tuple[Pattern | None, ...], ...]
 
 
-@functools.lru_cache(maxsize=128)
+@functools.lru_cache(maxsize=64)
 def kron(A: Pattern, B: Pattern) -> tuple[Pattern, IndexMap, IndexMap]:
     """The pattern of the Kronecker product of two general patterns.
 
@@ -26,7 +26,7 @@ def kron(A: Pattern, B: Pattern) -> tuple[Pattern, IndexMap, IndexMap]:
     return pattern, IndexMap(entry_a, A.nnz), IndexMap(entry_b, B.nnz)
 
 
-@functools.lru_cache(maxsize=128)
+@functools.lru_cache(maxsize=64)
 def block(blocks: Blocks) -> tuple[Pattern, IndexMap]:
     """The pattern of a matrix of blocks; None is a block of zeros.
 
@@ -66,7 +66,7 @@ def _sizes(count: int, line: str, found: list[tuple[int, tuple[int, int], int]])
     return sizes
 
 
-@functools.lru_cache(maxsize=128)
+@functools.lru_cache(maxsize=64)
 def block_diagonal(patterns: tuple[Pattern, ...]) -> tuple[Pattern, IndexMap]:
     """The pattern with the given ones along its diagonal; symmetric if all of them are.
 

@@ -17,7 +17,7 @@ All of this happens on the host; what a trace asks for again and again is cached
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import scipy.sparse
@@ -25,7 +25,12 @@ import scipy.sparse
 from . import _native
 from .index_map import LARGEST, ZERO, IndexMap, check_range, content_digest, frozen, index_array
 
-_cached = functools.lru_cache(maxsize=128)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _cached(method: F) -> F:
+    """Keeps the results for the last arguments, which are compared by content."""
+    return cast(F, functools.lru_cache(maxsize=64)(method))
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -136,8 +141,8 @@ class Pattern:
 
         With `symmetric`, the lower triangle; the matrix must then be structurally symmetric.
         """
-        coo = scipy.sparse.coo_array(matrix)
-        pattern = cls.from_coo(coo.row, coo.col, coo.shape)
+        canonical = canonical_csc(matrix)
+        pattern = cls(canonical.shape, canonical.indptr, canonical.indices)
         return pattern.lower()[0] if symmetric else pattern
 
     @classmethod
@@ -193,62 +198,127 @@ class Pattern:
 
     # -- operations on one pattern; each index map reads the new values from the old ones
 
+    @_cached
     def transpose(self) -> tuple["Pattern", IndexMap]:
         """The transposed pattern, and the map that gathers its values."""
-        return _transpose(self)
+        if self.symmetric:
+            return self, IndexMap(~np.arange(self.nnz), self.nnz)
+        m, n = self.shape
+        order = np.argsort(self.rows, kind="stable")
+        pointers = np.zeros(m + 1, np.int64)
+        np.cumsum(np.bincount(self.rows, minlength=m), out=pointers[1:])
+        return Pattern((n, m), pointers, self.columns[order]), IndexMap(order, self.nnz)
 
+    @_cached
     def to_general(self) -> tuple["Pattern", IndexMap]:
         """Both triangles of a symmetric pattern; entries above the diagonal are marked as conjugated."""
-        return _to_general(self)
+        entry = np.arange(self.nnz)
+        if not self.symmetric:
+            return self, IndexMap(entry, self.nnz)
+        below = np.flatnonzero(self.rows != self.columns)
+        rows = np.concatenate([self.rows, self.columns[below]])
+        cols = np.concatenate([self.columns, self.rows[below]])
+        general, position = Pattern.from_coo_with_map(rows, cols, self.shape)
+        source = np.empty(general.nnz, np.int64)
+        source[position.indices] = np.concatenate([entry, ~below])
+        return general, IndexMap(source, self.nnz)
 
+    @_cached
     def lower(self) -> tuple["Pattern", IndexMap]:
         """The lower triangle of a structurally symmetric pattern, as a symmetric pattern.
 
         **Raises:** `ValueError` if the pattern is not square, or naming an entry whose mirror is missing.
         """
-        return _lower(self)
+        if self.symmetric:
+            return self, IndexMap(np.arange(self.nnz), self.nnz)
+        if self.shape[0] != self.shape[1]:
+            raise ValueError(f"a symmetric pattern must be square, got shape {self.shape}")
+        mirrored, _ = self.transpose()
+        if self != mirrored:
+            lonely = np.flatnonzero(_find(self._keys(), mirrored._keys()) < 0)[0]
+            i, j = self.rows[lonely], self.columns[lonely]
+            raise ValueError(
+                f"the pattern is not symmetric: it holds the entry ({i}, {j}) but not ({j}, {i})"
+            )
+        kept = np.flatnonzero(self.rows >= self.columns)
+        lower = Pattern.from_coo(self.rows[kept], self.columns[kept], self.shape, True)
+        return lower, IndexMap(kept, self.nnz)
 
+    @_cached
     def triangle(self, lower: bool, strict: bool = False) -> tuple["Pattern", IndexMap]:
         """The entries of one triangle of a general pattern, as a general pattern.
 
         With `strict` the diagonal is left out.
         """
-        return _triangle(self, lower, strict)
+        if self.symmetric:
+            raise ValueError("triangle: a symmetric pattern holds its lower triangle already")
+        below = self.rows - self.columns if lower else self.columns - self.rows
+        kept = np.flatnonzero(below > 0 if strict else below >= 0)
+        pattern = Pattern.from_coo(self.rows[kept], self.columns[kept], self.shape)
+        return pattern, IndexMap(kept, self.nnz)
 
+    @_cached
     def diagonal(self) -> IndexMap:
         """Gathers the diagonal of a matrix; `ZERO` where the pattern has no entry."""
-        return _diagonal(self)
+        source = np.full(min(self.shape), ZERO, np.int64)
+        entry = np.flatnonzero(self.rows == self.columns)
+        source[self.rows[entry]] = entry
+        return IndexMap(source, self.nnz)
 
+    @_cached
     def with_diagonal(self) -> "Pattern":
         """The pattern together with its whole diagonal."""
         size = np.arange(min(self.shape))
         return self.union(Pattern.from_coo(size, size, self.shape, self.symmetric))
 
+    @_cached
     def real_diagonal(self) -> IndexMap:
         """Conjugates the diagonal: half of a value and its image make a Hermitian diagonal real."""
-        return _real_diagonal(self)
+        entry = np.arange(self.nnz)
+        return IndexMap(np.where(self.rows == self.columns, ~entry, entry), self.nnz)
 
+    @_cached
     def dense_map(self) -> IndexMap:
         """The place of every entry in the row-major m x n array; scattering by it fills the array.
 
         **Raises:** `ValueError` if the array has more elements than 32-bit integers count.
         """
-        return _dense_map(self)
+        m, n = self.shape
+        if m * n > LARGEST:
+            raise ValueError(
+                f"a dense array of shape {self.shape} has more than {LARGEST} elements"
+            )
+        return IndexMap(self.rows * np.int64(n) + self.columns, m * n)
 
     # -- operations on two patterns
 
+    @_cached
     def union(self, other: "Pattern") -> "Pattern":
         """The positions that either pattern holds."""
-        return _combine("union", np.union1d, self, other)
+        _check_alike("union", self, other)
+        if self == other:
+            return self
+        keys = np.concatenate([self._keys(), other._keys()])
+        keys.sort(kind="stable")  # merges sorted runs in linear time
+        cols, rows = np.divmod(keys[np.diff(keys, prepend=-1) > 0], self.shape[0])
+        return Pattern.from_coo(rows, cols, self.shape, self.symmetric)
 
+    @_cached
     def intersection(self, other: "Pattern") -> "Pattern":
         """The positions that both patterns hold."""
-        return _combine("intersection", np.intersect1d, self, other)
+        _check_alike("intersection", self, other)
+        common = _find(self._keys(), other._keys()) >= 0
+        return Pattern.from_coo(self.rows[common], self.columns[common], self.shape, self.symmetric)
 
+    @_cached
     def product(self, other: "Pattern") -> "Pattern":
         """The pattern of A B: general, without regard to cancellation."""
-        return _product(self, other)
+        if self.shape[1] != other.shape[0]:
+            raise ValueError(f"product: shapes {self.shape} and {other.shape} do not fit")
+        # Sums of True are True: nothing cancels.
+        return Pattern.from_scipy(self.to_scipy() @ other.to_scipy())
 
+    @_cached
     def embedding(self, larger: "Pattern") -> IndexMap:
         """The position in `larger` of every entry of this pattern.
 
@@ -256,7 +326,17 @@ class Pattern:
 
         **Raises:** `ValueError` naming the first entry that `larger` lacks.
         """
-        return _embedding(self, larger)
+        _check_alike("embedding", self, larger)
+        if self == larger:
+            return IndexMap(np.arange(self.nnz), larger.nnz)
+        position = _find(self._keys(), larger._keys())
+        missing = np.flatnonzero(position < 0)
+        if missing.size:
+            k = missing[0]
+            raise ValueError(
+                f"embedding: entry {k} at ({self.rows[k]}, {self.columns[k]}) is not in the larger pattern"
+            )
+        return IndexMap(position, larger.nnz)
 
     # -- identity
 
@@ -276,6 +356,15 @@ class Pattern:
         return f"Pattern(shape={self.shape}, nnz={self.nnz}, density={self.density:.3g}{flavor})"
 
 
+def canonical_csc(matrix: Any) -> scipy.sparse.csc_array:
+    """A SciPy sparse matrix in compressed columns, rows sorted, duplicates summed; not for writing."""
+    csc = scipy.sparse.csc_array(matrix)
+    if not csc.has_canonical_format:
+        csc = csc.copy()
+        csc.sum_duplicates()
+    return csc
+
+
 def _check_alike(operation: str, A: Pattern, B: Pattern) -> None:
     if A.shape != B.shape:
         raise ValueError(f"{operation}: shapes {A.shape} and {B.shape} differ")
@@ -286,106 +375,9 @@ def _check_alike(operation: str, A: Pattern, B: Pattern) -> None:
         )
 
 
-@_cached
-def _transpose(A: Pattern) -> tuple[Pattern, IndexMap]:
-    if A.symmetric:
-        return A, IndexMap(~np.arange(A.nnz), A.nnz)
-    m, n = A.shape
-    order = np.argsort(A.rows, kind="stable")
-    pointers = np.zeros(m + 1, np.int64)
-    np.cumsum(np.bincount(A.rows, minlength=m), out=pointers[1:])
-    return Pattern((n, m), pointers, A.columns[order]), IndexMap(order, A.nnz)
-
-
-@_cached
-def _to_general(A: Pattern) -> tuple[Pattern, IndexMap]:
-    entry = np.arange(A.nnz)
-    if not A.symmetric:
-        return A, IndexMap(entry, A.nnz)
-    below = np.flatnonzero(A.rows != A.columns)
-    rows = np.concatenate([A.rows, A.columns[below]])
-    cols = np.concatenate([A.columns, A.rows[below]])
-    general, position = Pattern.from_coo_with_map(rows, cols, A.shape)
-    source = np.empty(general.nnz, np.int64)
-    source[position.indices] = np.concatenate([entry, ~below])
-    return general, IndexMap(source, A.nnz)
-
-
-@_cached
-def _lower(A: Pattern) -> tuple[Pattern, IndexMap]:
-    if A.symmetric:
-        return A, IndexMap(np.arange(A.nnz), A.nnz)
-    if A.shape[0] != A.shape[1]:
-        raise ValueError(f"a symmetric pattern must be square, got shape {A.shape}")
-    lonely = np.flatnonzero(~np.isin(A.rows * np.int64(A.shape[0]) + A.columns, A._keys()))
-    if lonely.size:
-        i, j = A.rows[lonely[0]], A.columns[lonely[0]]
-        raise ValueError(
-            f"the pattern is not symmetric: it holds the entry ({i}, {j}) but not ({j}, {i})"
-        )
-    kept = np.flatnonzero(A.rows >= A.columns)
-    lower = Pattern.from_coo(A.rows[kept], A.columns[kept], A.shape, True)
-    return lower, IndexMap(kept, A.nnz)
-
-
-@_cached
-def _triangle(A: Pattern, lower: bool, strict: bool) -> tuple[Pattern, IndexMap]:
-    if A.symmetric:
-        raise ValueError("triangle: a symmetric pattern holds its lower triangle already")
-    below = A.rows - A.columns if lower else A.columns - A.rows
-    kept = np.flatnonzero(below > 0 if strict else below >= 0)
-    return Pattern.from_coo(A.rows[kept], A.columns[kept], A.shape), IndexMap(kept, A.nnz)
-
-
-@_cached
-def _diagonal(A: Pattern) -> IndexMap:
-    source = np.full(min(A.shape), ZERO, np.int64)
-    entry = np.flatnonzero(A.rows == A.columns)
-    source[A.rows[entry]] = entry
-    return IndexMap(source, A.nnz)
-
-
-@_cached
-def _real_diagonal(A: Pattern) -> IndexMap:
-    entry = np.arange(A.nnz)
-    return IndexMap(np.where(A.rows == A.columns, ~entry, entry), A.nnz)
-
-
-@_cached
-def _dense_map(A: Pattern) -> IndexMap:
-    m, n = A.shape
-    if m * n > LARGEST:
-        raise ValueError(f"a dense array of shape {A.shape} has more than {LARGEST} elements")
-    return IndexMap(A.rows * np.int64(n) + A.columns, m * n)
-
-
-@_cached
-def _combine(operation: str, combine: Callable[..., Any], A: Pattern, B: Pattern) -> Pattern:
-    _check_alike(operation, A, B)
-    cols, rows = np.divmod(combine(A._keys(), B._keys()), max(1, A.shape[0]))
-    return Pattern.from_coo(rows, cols, A.shape, A.symmetric)
-
-
-@_cached
-def _product(A: Pattern, B: Pattern) -> Pattern:
-    if A.shape[1] != B.shape[0]:
-        raise ValueError(f"product: shapes {A.shape} and {B.shape} do not fit")
-    return Pattern.from_scipy(A.to_scipy() @ B.to_scipy())
-
-
-@_cached
-def _embedding(A: Pattern, B: Pattern) -> IndexMap:
-    _check_alike("embedding", A, B)
-    if A == B:
-        return IndexMap(np.arange(A.nnz), B.nnz)
-    sought, keys = A._keys(), B._keys()
+def _find(sought: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """The position of every sought key among the sorted keys, or -1."""
     position = np.searchsorted(keys, sought)
     found = position < keys.size
     found[found] = keys[position[found]] == sought[found]
-    missing = np.flatnonzero(~found)
-    if missing.size:
-        k = missing[0]
-        raise ValueError(
-            f"embedding: entry {k} at ({A.rows[k]}, {A.columns[k]}) is not in the larger pattern"
-        )
-    return IndexMap(position, B.nnz)
+    return np.where(found, position, -1)

@@ -28,7 +28,7 @@ def take(pattern: Pattern, rows: Any, cols: Any) -> tuple[Pattern, IndexMap]:
     return _take(pattern, rows.tobytes(), cols.tobytes())
 
 
-@functools.lru_cache(maxsize=128)
+@functools.lru_cache(maxsize=64)
 def _take(pattern: Pattern, row_bytes: bytes, col_bytes: bytes) -> tuple[Pattern, IndexMap]:
     rows, cols = np.frombuffer(row_bytes, np.int64), np.frombuffer(col_bytes, np.int64)
     # Every chosen column expands into its entries, then every entry into the rows that choose it.
