@@ -263,7 +263,7 @@ def test_auto_is_minimum_degree_where_work_is_small():
 
 
 def test_auto_tries_nested_dissection_where_work_is_large():
-    pattern = grid(20, 20, 20)
+    pattern = grid(26, 26, 26)
     chosen, amd, nd = analyze(pattern), analyze(pattern, "amd"), analyze(pattern, "nd")
     assert chosen.flops == min(amd.flops, nd.flops)
     assert chosen is nd and chosen is not amd

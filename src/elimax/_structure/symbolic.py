@@ -27,11 +27,9 @@ from .pattern import Pattern
 # share of the faster. Measured over grids, meshes, chains and crossed effects; the same on every machine.
 RELAXATION = (100.0, 0.5, 0.8, 0.05, 128.0, 0.9)
 
-# "auto" tries nested dissection where minimum degree predicts this many flops, in all and per entry. METIS
-# takes 1 to 5 microseconds per entry and saves about half of the flops: here it is paid back after some
-# ten factorizations.
-_MANY_FLOPS = 1e8
-_MANY_FLOPS_PER_ENTRY = 5e3
+# "auto" tries nested dissection where minimum degree predicts so many flops per entry. METIS takes 1 to 5
+# microseconds per entry and saves up to half of the flops: here that pays within some five factorizations.
+_MANY_FLOPS_PER_ENTRY = 2e4
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -276,7 +274,7 @@ def _analyze(pattern: Pattern, name: str, permutation: bytes) -> Symbolic:
     if name != "auto":
         return Symbolic(pattern, order(pattern, name), name)
     symbolic = _analyze(pattern, "amd", b"")
-    if symbolic.flops < max(_MANY_FLOPS, _MANY_FLOPS_PER_ENTRY * pattern.nnz):
+    if symbolic.flops < _MANY_FLOPS_PER_ENTRY * pattern.nnz:
         return symbolic
     dissected = _analyze(pattern, "nd", b"")
     return dissected if dissected.flops < symbolic.flops else symbolic
