@@ -29,9 +29,9 @@ struct Block {
 };
 
 // Children lists of a forest, each in the order in which they are linked, last first.
-class Children {
+class ChildLists {
  public:
-  explicit Children(std::size_t size) : first_(size + 1, none), next_(size, none) {}
+  explicit ChildLists(std::size_t size) : first_(size + 1, none), next_(size, none) {}
   void link(Index child, Index parent) {
     Index& first = head(parent);
     next_[child] = first;
@@ -86,7 +86,7 @@ std::vector<bool> relax(const Relaxation& relaxation, std::vector<Block>& blocks
   for (const Block& block : blocks) ++start[block.below + 1];
   for (Index u = 0; u <= most; ++u) start[u + 1] += start[u];
   for (Index s = 0; s < n; ++s) by_below[start[blocks[s].below]++] = s;
-  Children children(n);
+  ChildLists children(n);
   for (const Index s : by_below) children.link(s, blocks[s].parent);
 
   std::vector<bool> absorbed(n, false);
@@ -109,7 +109,7 @@ std::vector<bool> relax(const Relaxation& relaxation, std::vector<Block>& blocks
 // A postorder of the remaining blocks: order[k] is the k-th, none of them absorbed.
 std::vector<Index> stack_order(In<Block> blocks, const std::vector<bool>& absorbed) {
   const Index n = static_cast<Index>(blocks.size());
-  Children children(n);
+  ChildLists children(n);
   std::vector<Index> size(n, 1);         // supernodes in the subtree
   std::vector<double> peak(n), left(n);  // of the stack inside a subtree, and its update matrix
   std::vector<Index> siblings;
