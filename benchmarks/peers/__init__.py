@@ -56,7 +56,7 @@ def mkl_library() -> str:
     try:
         files = importlib.metadata.files("mkl") or []
     except importlib.metadata.PackageNotFoundError as error:
-        raise Missing("MKL is not installed: pip install mkl") from error
+        raise Missing("MKL is not installed: pip install pypardiso") from error
     for file in files:
         if file.name.startswith("libmkl_rt.so"):
             return str(Path(str(file.locate())).resolve())

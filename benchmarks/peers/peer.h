@@ -68,7 +68,7 @@ inline double median(std::vector<double> times) {
   return times.size() % 2 ? times[half] : 0.5 * (times[half - 1] + times[half]);
 }
 
-// max_i |A x - b|_i / max_i |b|_i
+// max_i |A x - b|_i / max_i |b|_i; what is not a number is as wrong as can be.
 inline double residual(const Matrix& A, const std::vector<double>& x, const std::vector<double>& b) {
   std::vector<double> r = b;
   for (int j = 0; j < A.n; ++j)
@@ -77,8 +77,13 @@ inline double residual(const Matrix& A, const std::vector<double>& x, const std:
       r[i] -= A.values[p] * x[j];
       if (i != j) r[j] -= A.values[p] * x[i];
     }
-  const auto size = [](double u, double v) { return std::abs(u) < std::abs(v); };
-  return std::abs(*std::max_element(r.begin(), r.end(), size) / *std::max_element(b.begin(), b.end(), size));
+  double largest = 0, scale = 0;
+  for (int i = 0; i < A.n; ++i) {
+    if (!std::isfinite(r[i])) return 1e300;
+    largest = std::max(largest, std::abs(r[i]));
+    scale = std::max(scale, std::abs(b[i]));
+  }
+  return largest / scale;
 }
 
 // New numbers at every call, made outside the timed region: the k-th are scaled by 1 + k / 1000.
