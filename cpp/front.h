@@ -60,12 +60,13 @@ void clear(Front<T> front) {
   std::fill_n(front.update, front.update_size(), T{});
 }
 
-// The rows of a child from this one on are consecutive in the parent: often all of them are.
+// The rows of a child from this one on are consecutive in the parent, and numerous enough for a vector loop.
 inline Index consecutive_tail(In<Index> relative) {
-  Index tail = static_cast<Index>(relative.size());
-  if (tail > 0) --tail;
+  const Index u = static_cast<Index>(relative.size());
+  if (u < 8) return u;
+  Index tail = u - 1;
   while (tail > 0 && relative[tail - 1] + 1 == relative[tail]) --tail;
-  return tail;
+  return u - tail < 8 ? u : tail;
 }
 
 // Lower triangle of F(relative, relative) += lower triangle of `child`.

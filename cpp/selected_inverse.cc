@@ -62,22 +62,17 @@ void for_lower_blocks(Index n, Body body) {
   for (Index j = 0; j < n; j += block) body(j, std::min(block, n - j));
 }
 
-// X(n x n) <- (L L^H)^-1 = M^H M with M = L^-1, for the lower triangle L; work: n^2 entries. 2/3 n^3 flops.
+// X(n x n) += (L L^H)^-1 = M^H M with M = L^-1, for the lower triangle L; M: n^2 entries. 2/3 n^3 flops.
 template <class T>
-void invert_gram(const DenseKernels<T>& kernels, Index n, const T* L, Index ldl, T* X, Index ldx, T* work) {
-  // X <- M by blocks of rows: the rows of I L^-1 end at the diagonal.
+void add_inverse_gram(const DenseKernels<T>& kernels, Index n, const T* L, Index ldl, T* X, Index ldx, T* M) {
+  // By blocks of rows: the rows of I L^-1 end at the diagonal.
   for_lower_blocks(n, [&](Index i, Index width) {
     for (Index j = 0; j < i + width; ++j)
-      for (Index r = i; r < i + width; ++r) X[r + static_cast<Offset>(j) * ldx] = T(r == j);
-    kernels.trsm_n(width, i + width, L, ldl, X + i, ldx);
+      for (Index r = i; r < i + width; ++r) M[r + static_cast<Offset>(j) * n] = T(r == j);
+    kernels.trsm_n(width, i + width, L, ldl, M + i, n);
   });
-  // Rows i of M^H M involve the rows of M from i on only, so they may take the place of rows i of M.
   for_lower_blocks(n, [&](Index i, Index width) {
-    const Index end = i + width;
-    std::fill_n(work, static_cast<Offset>(width) * end, T{});
-    kernels.gemm_hn(width, end, n - i, 1, X + i + static_cast<Offset>(i) * ldx, ldx, X + i, ldx, work, width);
-    for (Index j = 0; j < end; ++j)
-      std::copy_n(work + static_cast<Offset>(j) * width, width, X + i + static_cast<Offset>(j) * ldx);
+    kernels.gemm_hn(width, i + width, n - i, 1, M + i + static_cast<Offset>(i) * n, n, M + i, n, X + i, ldx);
   });
   mirror(n, n, X, ldx);
 }
@@ -105,11 +100,12 @@ struct Sweep {
   }
   // The front of s in the inverse: [Z11_S; Z21_S] and Z22_S.
   Front<T> inverse_front(Subset S, Index s) const {
-    return {symbolic.columns(s), symbolic.below(s), Z_panels + S * panel_size(s),
-            updates_of(S) + symbolic.update[s]};
+    return {symbolic.columns(s), symbolic.below(s), Z_panel(S, s), updates_of(S) + symbolic.update[s]};
   }
-  // [(F11^-1)_S; Y_S] of the current front.
+  // Y_S of the current front below an auxiliary square.
   T* Y_panel(Subset S, Index s) const { return Y_panels + S * panel_size(s); }
+  // [(F11^-1)_S; 0], then [Z11_S; Z21_S].
+  T* Z_panel(Subset S, Index s) const { return Z_panels + S * panel_size(s); }
   Offset panel_size(Index s) const { return symbolic.panel[s + 1] - symbolic.panel[s]; }
 };
 
@@ -118,18 +114,18 @@ template <class T>
 void expand_base_below(const Sweep<T>& sweep, Index s) {
   const Index c = sweep.symbolic.columns(s), u = sweep.symbolic.below(s), ld = c + u;
   const T* L = sweep.factor + sweep.symbolic.panel[s];
-  T* Y = sweep.Y_panel(0, s) + c;
-  for (Index j = 0; j < c; ++j)
-    std::copy_n(L + c + static_cast<Offset>(j) * ld, u, Y + static_cast<Offset>(j) * ld);
-  sweep.kernels.trsm_n(u, c, L, ld, Y, ld);
+  T* Y = sweep.Y_panel(0, s);
+  std::copy_n(L, sweep.panel_size(s), Y);
+  sweep.kernels.trsm_n(u, c, L, ld, Y + c, ld);
 }
 
-// (F11^-1)_0 = L11^-H L11^-1.
+// (F11^-1)_0 = L11^-H L11^-1, and zero in the other panels of the inverse.
 template <class T>
 void expand_base_top(const Sweep<T>& sweep, Index s) {
   const Index c = sweep.symbolic.columns(s), ld = sweep.symbolic.front(s);
-  invert_gram(sweep.kernels, c, sweep.factor + sweep.symbolic.panel[s], ld, sweep.Y_panel(0, s), ld,
-              sweep.work);
+  T* Z = sweep.Z_panel(0, s);
+  std::fill_n(Z, (sweep.all + 1) * sweep.panel_size(s), T{});
+  add_inverse_gram(sweep.kernels, c, sweep.factor + sweep.symbolic.panel[s], ld, Z, ld, sweep.work);
 }
 
 // The coefficients of a nonempty S, from F11 and R of S and of its subsets:
@@ -137,23 +133,19 @@ void expand_base_top(const Sweep<T>& sweep, Index s) {
 //   Y_S = (R F11^-1)_S = sum over nonempty T in S of R_T (F11^-1)_{S-T}.
 template <class T>
 void expand(const Sweep<T>& sweep, Index s, Subset S) {
-  const Index c = sweep.symbolic.columns(s), u = sweep.symbolic.below(s), ld = c + u;
-  T* Y = sweep.Y_panel(S, s);
-  std::fill_n(Y, static_cast<Offset>(ld) * c, T{});
+  const Index c = sweep.symbolic.columns(s), ld = sweep.symbolic.front(s);
+  T* Y = sweep.Y_panel(S, s);  // both sums, one above the other
+  std::fill_n(Y, sweep.panel_size(s), T{});
   for (Subset part = S; part != 0; part = (part - 1) & S)
-    sweep.kernels.gemm_nn(ld, c, c, 1, sweep.front(part, s).panel, ld, sweep.Y_panel(S & ~part, s), ld, Y,
+    sweep.kernels.gemm_nn(ld, c, c, 1, sweep.front(part, s).panel, ld, sweep.Z_panel(S & ~part, s), ld, Y,
                           ld);
-  T* sum = sweep.work;
-  for (Index j = 0; j < c; ++j) {
-    T* column = Y + static_cast<Offset>(j) * ld;
-    std::copy_n(column, c, sum + static_cast<Offset>(j) * c);
-    std::fill_n(column, c, T{});
-  }
+  T* inverse = sweep.Z_panel(S, s);
   for_lower_blocks(c, [&](Index j, Index width) {
-    sweep.kernels.gemm_nn(c - j, width, c, -1, sweep.Y_panel(0, s) + j, ld, sum + static_cast<Offset>(j) * c,
-                          c, Y + j + static_cast<Offset>(j) * ld, ld);
+    const Offset column = static_cast<Offset>(j) * ld;
+    sweep.kernels.gemm_nn(c - j, width, c, -1, sweep.Z_panel(0, s) + j, ld, Y + column, ld,
+                          inverse + j + column, ld);
   });
-  mirror(c, c, Y, ld);
+  mirror(c, c, inverse, ld);
 }
 
 // F21_S <- R_S, and the update matrix from F22_S to D_S, formulas (3).
@@ -209,11 +201,6 @@ void invert(const Sweep<T>& sweep, Index s) {
   for (Subset S = 1; S <= sweep.all; ++S) expand(sweep, s, S);
 
   const Front<T> base = sweep.inverse_front(0, s);
-  for (Index j = 0; j < columns; ++j) {
-    const Offset column = static_cast<Offset>(j) * ld;
-    std::copy_n(sweep.Y_panel(0, s) + column, c, base.panel + column);
-    std::fill_n(base.below() + column, u, T{});
-  }
   // Z22_{} multiplies every Y_S: one product.
   sweep.kernels.gemm_nn(u, columns, u, -1, base.update, u, sweep.Y_panel(0, s) + c, ld, base.below(), ld);
   for (Subset S = 1; S <= sweep.all; ++S)
