@@ -1,4 +1,4 @@
-"""The tables of D. Simpson's posts on sparse derivatives in JAX (2022): primal, JVP, gradient against dense JAX.
+"""The tables of D. Simpson's posts on sparse derivatives in JAX (2022), against dense JAX.
 
 The cases are his: the 2-D Laplacian on an n x n grid plus the identity, n = 10 and 15, scaled and shifted by
 two parameters, A(theta) = theta_0 A + theta_1 I; solves with its lower triangle and with A, log-determinants.

@@ -69,7 +69,7 @@ def test_determinant_of_a_shifted_grid_and_its_derivatives():
 
 
 def test_ar1_precision():
-    """The stationary AR(1) process: det Q = 1 / (1 - rho^2) up to scale, covariances rho^|i-j| / (1 - rho^2)."""
+    """The stationary AR(1) process: det Q = 1 - rho^2, covariances rho^|i-j| / (1 - rho^2)."""
     n, rho = 500, 0.95
     d = np.full(n, 1 + rho**2)
     d[[0, -1]] = 1

@@ -6,8 +6,8 @@
 
 Everything jits, vmaps and differentiates to every order, in both modes, with respect to `A.values`.
 
-Below this surface, from the ground: `_structure` (integers, on the host), `_primitive` (JAX primitives over a
-fixed structure), `_matrix` (pattern and values), `_factor` and `_triangular` (what is computed from a matrix).
+Below this surface, from the ground: `_structure` (integers, on the host), `_primitive` (JAX primitives over
+a fixed structure), `_matrix` (pattern and values), `_factor` and `_triangular` (what is computed from them).
 """
 
 from elimax._factor import Cholesky as Cholesky

@@ -34,8 +34,8 @@ def triangular_solve(
 
     **Returns:** x with the shape of `b`, in the promoted dtype.
 
-    **Raises:** `TypeError` if `T` is not a `SparseMatrix`; `ValueError` if it is not square or the shape of `b`
-    does not fit; `FactorizationError` for a zero or missing diagonal entry.
+    **Raises:** `TypeError` if `T` is not a `SparseMatrix`; `ValueError` if it is not square or the shape of
+    `b` does not fit; `FactorizationError` for a zero or missing diagonal entry.
 
     **Derivative:** $x' = T^{-1}(b' - T' x)$, in both arguments, every order and mode.
 

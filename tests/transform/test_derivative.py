@@ -1,7 +1,7 @@
 """Derivatives in both modes and their mixtures, against dense JAX.
 
-A table of functions (of the stored values and a right-hand side) times a table of transformations; the oracle is
-the same transformation of the same function of the dense matrix.
+A table of functions (of the stored values and a right-hand side) times a table of transformations; the
+oracle is the same transformation of the same function of the dense matrix.
 """
 
 import jax
