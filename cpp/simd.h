@@ -109,14 +109,29 @@ struct Lanes {
 };
 #endif
 
-template <class R, int... I>
-ELIMAX_INLINE Vector<R> swap_pairs(Vector<R> x, std::integer_sequence<int, I...>) {
-  return __builtin_shufflevector(x, x, (I ^ 1)...);
+template <class R, int distance, int... I>
+ELIMAX_INLINE Vector<R> exchange(Vector<R> x, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(x, x, (I ^ distance)...);
 }
-// (x1, x0, x3, x2, ...): the real and imaginary parts of each number change places.
+// Lanes whose numbers differ in the bit `distance` change places.
+template <class R, int distance>
+ELIMAX_INLINE Vector<R> exchange(Vector<R> x) {
+  return exchange<R, distance>(x, std::make_integer_sequence<int, width<R>>{});
+}
+// The real and imaginary parts of each number change places.
 template <class R>
 ELIMAX_INLINE Vector<R> swap_pairs(Vector<R> x) {
-  return swap_pairs<R>(x, std::make_integer_sequence<int, width<R>>{});
+  return exchange<R, 1>(x);
+}
+// The sum of all lanes, in halves.
+template <class R, int distance = width<R> / 2>
+ELIMAX_INLINE R total(Vector<R> x) {
+  x += exchange<R, distance>(x);
+  if constexpr (distance > 1) {
+    return total<R, distance / 2>(x);
+  } else {
+    return x[0];
+  }
 }
 
 // (x_lane, x_lane, ...)
