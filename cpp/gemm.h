@@ -158,7 +158,7 @@ __attribute__((noinline)) void multiply_transposed(Index m, Index n, Index k, R 
 }
 
 template <class T, bool a_contiguous, bool b_contiguous, class R = Real<T>>
-void multiply_packed(Index m, Index n, Index k, R sign, View<const R> A, View<const R> B, View<R> C, Part part,
+__attribute__((noinline)) void multiply_packed(Index m, Index n, Index k, R sign, View<const R> A, View<const R> B, View<R> C, Part part,
                      R* buffer) {
   constexpr Index row_step = tile_rows<T>, column_step = tile_columns<T>, vector = width<R> / parts<T>;
   constexpr Offset strip_ld = row_step * parts<T>, panel_ld = column_step * parts<T>;
