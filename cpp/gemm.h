@@ -108,10 +108,20 @@ template <class T, bool contiguous, class R = Real<T>>
 void pack_strip(Index rows, Index k, View<const R> A, R* strip) {
   constexpr Index ld = tile_rows<T> * parts<T>;
   if constexpr (!contiguous) {
-    for (Index i = 0; i < rows; ++i, A.data += A.ld, strip += parts<T>)
-      for (Index p = 0; p < k; ++p) {
-        strip[p * ld] = A.data[p * parts<T>];
-        if constexpr (parts<T> == 2) strip[p * ld + 1] = -A.data[p * parts<T> + 1];
+    constexpr Index side = width<R> / parts<T>;
+    const auto signs = parts<T> == 2 ? alternate<R>(1, -1) : alternate<R>(1, 1);
+    for (Index i = 0; i < rows; i += side)
+      for (Index p = 0; p < k; p += side) {
+        const Index height = least(side, rows - i), count = least(side, k - p);
+        const Lanes<R> lanes(count * parts<T>);
+        Vector<R> x[side];
+#pragma GCC unroll 16
+        for (Index r = 0; r < side; ++r)
+          x[r] = r < height ? lanes.load(A.data + (i + r) * A.ld + p * parts<T>) * signs : Vector<R>{};
+        transpose<R, parts<T>>(x);
+#pragma GCC unroll 16
+        for (Index q = 0; q < side; ++q)
+          if (q < count) store(strip + (p + q) * ld + i * parts<T>, x[q]);
       }
   } else if (rows == tile_rows<T>) {
     for (Index p = 0; p < k; ++p, A.data += A.ld, strip += ld) __builtin_memcpy(strip, A.data, sizeof(R) * ld);

@@ -134,6 +134,25 @@ ELIMAX_INLINE R total(Vector<R> x) {
   }
 }
 
+template <class R, int distance, int... I>
+ELIMAX_INLINE void exchange_blocks(Vector<R>& x, Vector<R>& y, std::integer_sequence<int, I...>) {
+  const Vector<R> lower = __builtin_shufflevector(x, y, (I & distance ? (I ^ distance) + width<R> : I)...);
+  y = __builtin_shufflevector(x, y, (I & distance ? I + width<R> : I | distance)...);
+  x = lower;
+}
+// Transposes a square of numbers that are `unit` reals long, held as one vector per row: the off-diagonal
+// blocks change places, then the same within each block.
+template <class R, int unit, int distance = width<R> / 2>
+ELIMAX_INLINE void transpose(Vector<R> (&x)[width<R> / unit]) {
+  if constexpr (distance >= unit) {
+#pragma GCC unroll 16
+    for (int i = 0; i < width<R> / unit; ++i)
+      if (!(i & (distance / unit)))
+        exchange_blocks<R, distance>(x[i], x[i + distance / unit], std::make_integer_sequence<int, width<R>>{});
+    transpose<R, unit, distance / 2>(x);
+  }
+}
+
 // (x_lane, x_lane, ...)
 template <class R, int lane, int... I>
 ELIMAX_INLINE Vector<R> spread(Vector<R> x, std::integer_sequence<int, I...>) {
