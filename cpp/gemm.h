@@ -47,7 +47,7 @@ constexpr Index block_rows = block_bytes / (depth * sizeof(T)) / tile_rows<T> * 
 template <class T>
 constexpr Index panel_columns = panel_bytes / (depth * sizeof(T));
 
-ELIMAX_INLINE Index least(Index a, Index b) { return a < b ? a : b; }
+constexpr ELIMAX_INLINE Index least(Index a, Index b) { return a < b ? a : b; }
 
 // The height of the next tile when `left` rows remain. Four vectors are better cut in two and two than
 // in three and one.
@@ -69,8 +69,8 @@ ELIMAX_INLINE Broadcast<Real<T>> operand(View<const Real<T>> X, Index p, Index j
 
 // One tile at C(i, j); with `lower`, the entries above the diagonal of C are left alone.
 template <class T, bool contiguous, class R = Real<T>>
-ELIMAX_INLINE void multiply_tile(Index rows, Index columns, Index k, R sign, R flip, View<const R> A, Broadcast<R> b,
-                                 View<R> C, Index i, Index j, bool lower) {
+ELIMAX_INLINE void multiply_tile(Index rows, Index columns, Index k, R sign, R flip, View<const R> A,
+                                 Broadcast<R> b, View<R> C, Index i, Index j, bool lower) {
   const auto run = kernel<T, MultiplyAdd, contiguous>(rows * parts<T>, columns);
   R* c = C.data + i * parts<T> + j * C.ld;
   if (!lower || i >= j + columns - 1) {
@@ -82,12 +82,14 @@ ELIMAX_INLINE void multiply_tile(Index rows, Index columns, Index k, R sign, R f
   run(k, A.data, A.ld, b, rows * parts<T>, sign, flip, buffer, ld);
   for (Index column = 0; column < columns; ++column) {
     const Index first = j + column > i ? j + column - i : 0;
-    for (Index r = first * parts<T>; r < rows * parts<T>; ++r) c[r + column * C.ld] += buffer[r + column * ld];
+    for (Index r = first * parts<T>; r < rows * parts<T>; ++r)
+      c[r + column * C.ld] += buffer[r + column * ld];
   }
 }
 
 template <class T, bool contiguous, class R = Real<T>>
-void multiply_in_place(Index m, Index n, Index k, R sign, View<const R> A, View<const R> B, View<R> C, Part part) {
+void multiply_in_place(Index m, Index n, Index k, R sign, View<const R> A, View<const R> B, View<R> C,
+                       Part part) {
   constexpr R flip = contiguous ? 1 : -1;
   for (Index p = 0; p < k; p += depth) {
     const Index terms = least(depth, k - p);
@@ -97,7 +99,8 @@ void multiply_in_place(Index m, Index n, Index k, R sign, View<const R> A, View<
       for (Index i = part == Part::all ? 0 : j, rows; i < m; i += rows) {
         rows = next_rows<T>(m - i);
         multiply_tile<T, contiguous>(rows, columns, terms, sign, flip,
-                                     {A.data + i * parts<T> + p * A.ld, A.ld}, b, C, i, j, part == Part::lower);
+                                     {A.data + i * parts<T> + p * A.ld, A.ld}, b, C, i, j,
+                                     part == Part::lower);
       }
     }
   }
@@ -124,7 +127,8 @@ void pack_strip(Index rows, Index k, View<const R> A, R* strip) {
           if (q < count) store(strip + (p + q) * ld + i * parts<T>, x[q]);
       }
   } else if (rows == tile_rows<T>) {
-    for (Index p = 0; p < k; ++p, A.data += A.ld, strip += ld) __builtin_memcpy(strip, A.data, sizeof(R) * ld);
+    for (Index p = 0; p < k; ++p, A.data += A.ld, strip += ld)
+      __builtin_memcpy(strip, A.data, sizeof(R) * ld);
   } else {
     for (Index p = 0; p < k; ++p, A.data += A.ld, strip += ld)
       for (Index r = 0; r < rows * parts<T>; ++r) strip[r] = A.data[r];
@@ -168,8 +172,8 @@ __attribute__((noinline)) void multiply_transposed(Index m, Index n, Index k, R 
 }
 
 template <class T, bool a_contiguous, bool b_contiguous, class R = Real<T>>
-__attribute__((noinline)) void multiply_packed(Index m, Index n, Index k, R sign, View<const R> A, View<const R> B, View<R> C, Part part,
-                     R* buffer) {
+__attribute__((noinline)) void multiply_packed(Index m, Index n, Index k, R sign, View<const R> A,
+                                               View<const R> B, View<R> C, Part part, R* buffer) {
   constexpr Index row_step = tile_rows<T>, column_step = tile_columns<T>, vector = width<R> / parts<T>;
   constexpr Offset strip_ld = row_step * parts<T>, panel_ld = column_step * parts<T>;
   constexpr R flip = b_contiguous ? 1 : -1;
@@ -183,7 +187,8 @@ __attribute__((noinline)) void multiply_packed(Index m, Index n, Index k, R sign
       for (Index top = part == Part::all ? 0 : first / row_step * row_step; top < m; top += block_rows<T>) {
         const Index end = least(m, top + block_rows<T>);
         for (Index i = top; i < end; i += row_step)
-          pack_strip<T, a_contiguous>(least(row_step, end - i), terms, {operand<T, a_contiguous>(A, p, i).data, A.ld},
+          pack_strip<T, a_contiguous>(least(row_step, end - i), terms,
+                                      {operand<T, a_contiguous>(A, p, i).data, A.ld},
                                       block + (i - top) * parts<T> * terms);
         for (Index j = first; j < first + columns; j += column_step) {
           const Broadcast<R> b = {panel + (j - first) * parts<T> * terms, parts<T>, panel_ld};
@@ -192,8 +197,8 @@ __attribute__((noinline)) void multiply_packed(Index m, Index n, Index k, R sign
             const Index rows = least(row_step, end - i) - above;
             if (rows <= 0) continue;
             const R* strip = block + (i - top) * parts<T> * terms + above * parts<T>;
-            multiply_tile<T, true>(rows, least(column_step, first + columns - j), terms, sign, flip, {strip, strip_ld},
-                                   b, C, i + above, j, part == Part::lower);
+            multiply_tile<T, true>(rows, least(column_step, first + columns - j), terms, sign, flip,
+                                   {strip, strip_ld}, b, C, i + above, j, part == Part::lower);
           }
         }
       }
@@ -203,11 +208,13 @@ __attribute__((noinline)) void multiply_packed(Index m, Index n, Index k, R sign
 
 // C(m x n) += sign A B, the sums over k terms.
 template <class T, bool a_contiguous, bool b_contiguous, class R = Real<T>>
-void multiply(Index m, Index n, Index k, R sign, View<const R> A, View<const R> B, View<R> C, Part part = Part::all) {
-  // Packing pays when each copied number is used often and the operands overflow the first-level cache.
-  if (n >= 32 && m >= 32 && k >= 16 && Offset{m + n} * k * Offset{sizeof(T)} > 65536) {
+void multiply(Index m, Index n, Index k, R sign, View<const R> A, View<const R> B, View<R> C,
+              Part part = Part::all) {
+  // Packing pays when each copied number is used often and the operands strain the second-level cache.
+  if (n >= 32 && m >= 32 && k >= 16 && Offset{m + n} * k * Offset{sizeof(T)} > (384 << 10)) {
     if (void* buffer = packing_buffer())
-      return multiply_packed<T, a_contiguous, b_contiguous>(m, n, k, sign, A, B, C, part, static_cast<R*>(buffer));
+      return multiply_packed<T, a_contiguous, b_contiguous>(m, n, k, sign, A, B, C, part,
+                                                            static_cast<R*>(buffer));
   }
   if constexpr (a_contiguous) {
     multiply_in_place<T, b_contiguous>(m, n, k, sign, A, B, C, part);

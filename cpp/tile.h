@@ -201,7 +201,8 @@ struct Factor {
 
   // Column j leaves the columns after it.
   template <int j, int... L>
-  ELIMAX_INLINE static void update(R reciprocal, Vector<R> (&x)[N][M], std::integer_sequence<int, L...>) {
+  ELIMAX_INLINE static void update([[maybe_unused]] R reciprocal, Vector<R> (&x)[N][M],
+                                   std::integer_sequence<int, L...>) {
     (update_column<j, j + 1 + L>(reciprocal, x), ...);
   }
   template <int j, int l>

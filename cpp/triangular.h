@@ -69,9 +69,11 @@ Index factor_leaf(Index m, Index n, const R* floor, View<R> A) {
   R inverse[leaf<T>];
   // Tall panels leave the rows below to the solve, which passes over them once.
   const Index top = m - n <= 2 * tile_rows<T> ? m : n;
-  for (Index j = 0; j < n; j += tile_columns<T>) {
-    const Index columns = least(tile_columns<T>, n - j);
+  constexpr Index step = least(tile_columns<T>, tile_rows<T>);  // the diagonal block fits in a tile
+  for (Index j = 0; j < n; j += step) {
+    const Index columns = least(step, n - j);
     Index rows = next_rows<T>(top - j);
+    if (rows < columns) rows = columns;
     R* a = A.data + j * parts<T>;
     const Broadcast<R> b = {a, parts<T>, A.ld};
     const auto run = kernel<T, Factor, true>(rows * parts<T>, columns);
