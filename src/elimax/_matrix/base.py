@@ -134,12 +134,24 @@ class Matrix(abc.ABC):
     # -- addition and scaling
 
     @abc.abstractmethod
-    def __add__(self, other: Any) -> "Matrix": ...
+    def __add__(self, other: Any) -> "Matrix":
+        """The sum, on the union of the patterns; symmetric if both are.
+
+        **Raises:** `ValueError` if the shapes differ.
+
+        **Cost:** two scatters, none if the patterns are equal. **Derivative:** linear.
+        """
 
     def __sub__(self, other: Any) -> "Matrix":
         return self + (-other) if isinstance(other, Matrix) else NotImplemented
 
     def __mul__(self, scalar: Any) -> "Matrix":
+        """The multiple by a scalar, which may be traced; dtypes are promoted as in JAX.
+
+        A complex multiple of a Hermitian matrix is a `SparseMatrix`.
+
+        **Raises:** `ValueError` for an array, `TypeError` for a matrix.
+        """
         return self._scaled(jnp.multiply, _as_scalar("*", scalar))
 
     __rmul__ = __mul__
@@ -153,6 +165,16 @@ class Matrix(abc.ABC):
     # -- products
 
     def __matmul__(self, other: Any) -> Any:
+        """A @ x for a vector, A @ X for a dense matrix, A @ B for a sparse one, which is a `SparseMatrix`.
+
+        x @ A and X @ A work as well. Dtypes are promoted as in JAX.
+
+        **Raises:** `ValueError` if the shapes do not fit.
+
+        **Cost:** one pass over the values; A @ B: one step for each of its multiplications.
+
+        **Derivative:** bilinear.
+        """
         return self._times(other, transpose=False)
 
     def __rmatmul__(self, other: Any) -> Array:
