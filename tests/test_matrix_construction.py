@@ -249,6 +249,19 @@ def test_batches_of_matrices():
     assert np.array_equal(jax.vmap(SparseMatrix.trace)(batch), [4, 8])
 
 
+def test_matrices_pass_through_control_flow():
+    A = SparseMatrix.from_dense(np.array([[1.0, 2], [0, 3]]))
+
+    @jax.jit
+    def f(A):
+        A, _ = jax.lax.scan(lambda A, _: (A / 2, None), A, None, length=2)
+        return jax.lax.cond(A.trace() > 0, lambda A: -A, lambda A: A, A)
+
+    assert np.array_equal(f(A).values, -A.values / 4)
+    trace = jax.checkpoint(lambda A: (A @ A).trace())
+    assert np.array_equal(jax.grad(trace)(A).todense(), [[2, 0], [0, 6]])
+
+
 def test_matrices_are_immutable():
     A: Any = SparseMatrix.eye(2)
     with pytest.raises(AttributeError, match="use with_values"):
