@@ -9,6 +9,7 @@ Times are processor times, the best of several samples.
 
 import argparse
 import ctypes
+import importlib
 import itertools
 import os
 import platform
@@ -16,13 +17,13 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read once, when SciPy loads its BLAS
-
-from scipy.linalg import cython_blas, cython_lapack
 
 ROOT = Path(__file__).parents[1]
 ISAS = ["v2", "v3", "v4"] if platform.machine() in ("x86_64", "AMD64") else ["base"]
 OPERATIONS = "gemm_nh gemm_nn gemm_hn herk potrf panel trsm_h trsm_n gemv_n gemv_h".split()
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read once, when SciPy loads its BLAS
+CYTHON_BLAS = importlib.import_module("scipy.linalg.cython_blas")  # extension modules without stubs
+CYTHON_LAPACK = importlib.import_module("scipy.linalg.cython_lapack")
 FLAGS = "-std=c++20 -O3 -fPIC -fno-math-errno -fno-trapping-math".split()
 
 
@@ -55,7 +56,7 @@ def address(module, name: str) -> int:
 def blas(kind: str) -> ctypes.Array:
     herk = kind + ("syrk" if kind in "sd" else "herk")
     names = [kind + "gemm", herk, kind + "trsm", kind + "potrf", kind + "gemv"]
-    modules = [cython_blas, cython_blas, cython_blas, cython_lapack, cython_blas]
+    modules = [CYTHON_BLAS, CYTHON_BLAS, CYTHON_BLAS, CYTHON_LAPACK, CYTHON_BLAS]
     pointers = [address(m, name) for m, name in zip(modules, names, strict=True)]
     return (ctypes.c_void_p * len(pointers))(*pointers)
 

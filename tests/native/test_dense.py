@@ -1,4 +1,7 @@
-"""The dense kernels of every instruction set of this machine, against naive loops in C++."""
+"""The dense kernels of every instruction set of this machine, against naive loops in C++.
+
+ELIMAX_CHECK_FLAGS adds compiler flags, as in ELIMAX_CHECK_FLAGS="-g -fsanitize=address,undefined".
+"""
 
 import os
 import platform
@@ -10,16 +13,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COMPILER = shutil.which(os.environ.get("CXX", "c++"))
+COMPILER = shutil.which(os.environ.get("CXX", "c++")) or ""
 ISAS = ["v2", "v3", "v4"] if platform.machine() in ("x86_64", "AMD64") else ["base"]
 FLAGS = ["-std=c++20", "-O1", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math"]
 
-pytestmark = pytest.mark.skipif(COMPILER is None, reason="needs a C++ compiler")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not COMPILER, reason="needs a C++ compiler"),
+]
 
 
 def compile(*arguments: str) -> None:
-    sanitizers = os.environ.get("ELIMAX_CHECK_FLAGS", "").split()
-    subprocess.run([COMPILER, *FLAGS, *sanitizers, f"-I{ROOT / 'cpp'}", *arguments], check=True)
+    extra = os.environ.get("ELIMAX_CHECK_FLAGS", "").split()
+    subprocess.run([COMPILER, *FLAGS, *extra, f"-I{ROOT / 'cpp'}", *arguments], check=True)
 
 
 @pytest.fixture(scope="module")
