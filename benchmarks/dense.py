@@ -17,7 +17,6 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-
 ROOT = Path(__file__).parents[1]
 ISAS = ["v2", "v3", "v4"] if platform.machine() in ("x86_64", "AMD64") else ["base"]
 OPERATIONS = "gemm_nh gemm_nn gemm_hn herk potrf panel trsm_h trsm_n gemv_n gemv_h".split()
