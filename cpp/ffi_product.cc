@@ -63,28 +63,23 @@ ffi::Error contract_handler(ffi::AnyBuffer left, ffi::AnyBuffer right, ffi::Resu
   });
 }
 
-ffi::Error gather_handler(ffi::AnyBuffer input, ffi::Result<ffi::AnyBuffer> output, std::int64_t map_high,
-                          std::int64_t map_low) {
+// Gather, or its transpose.
+template <bool transposed>
+ffi::Error map_handler(ffi::AnyBuffer input, ffi::Result<ffi::AnyBuffer> output, std::int64_t map_high,
+                       std::int64_t map_low) {
   const auto map = find<IndexMap>(hash_of(map_high, map_low));
   if (!map) return unknown_structure();
   return for_scalar(input.element_type(), [&](auto scalar) -> ffi::Error {
     using T = decltype(scalar);
     const Batched<const T> in(input, 1);
     const Batched<T> out(*output, 1);
-    for (Offset i = 0; i < out.batch(); ++i) gather<T>(map->map, in[i], out[i]);
-    return ffi::Error::Success();
-  });
-}
-
-ffi::Error scatter_handler(ffi::AnyBuffer input, ffi::Result<ffi::AnyBuffer> output, std::int64_t map_high,
-                           std::int64_t map_low) {
-  const auto map = find<IndexMap>(hash_of(map_high, map_low));
-  if (!map) return unknown_structure();
-  return for_scalar(input.element_type(), [&](auto scalar) -> ffi::Error {
-    using T = decltype(scalar);
-    const Batched<const T> in(input, 1);
-    const Batched<T> out(*output, 1);
-    for (Offset i = 0; i < out.batch(); ++i) scatter<T>(map->map, in[i], out[i], out.size());
+    for (Offset i = 0; i < out.batch(); ++i) {
+      if constexpr (transposed) {
+        scatter<T>(map->map, in[i], out[i], out.size());
+      } else {
+        gather<T>(map->map, in[i], out[i]);
+      }
+    }
     return ffi::Error::Success();
   });
 }
@@ -133,7 +128,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_product_y, product_handler<Slot::third>, pr
 XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_contract_a, contract_handler<Slot::first>, contract_binding());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_contract_b, contract_handler<Slot::second>, contract_binding());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_contract_c, contract_handler<Slot::third>, contract_binding());
-XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_gather, gather_handler, map_binding());
-XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_scatter, scatter_handler, map_binding());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_gather, map_handler<false>, map_binding());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_scatter, map_handler<true>, map_binding());
 
 #pragma GCC visibility pop
