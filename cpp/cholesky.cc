@@ -23,14 +23,43 @@
 namespace elimax {
 namespace {
 
-// A pivot not above tolerance * |a_jj| is numerically zero: A is semidefinite as far as its values in this
-// precision can tell. The rounding errors of the nnz(L) entries of L accumulate in the last pivots like a
-// random walk: to eps * sqrt(nnz(L)) relative to the diagonal, up to a factor that stayed below 10 for the
-// singular Laplacians of grids.
+// With D = diag(A), A is semidefinite as far as its values in this precision can tell if the smallest
+// eigenvalue of D^-1/2 A D^-1/2 is below a few roundings of 1: whether Cholesky then runs to the end is
+// chance (Higham, Accuracy and Stability of Numerical Algorithms, 2002, theorem 10.7).
+constexpr int roundings = 16;
+
+// The pivot that lost most of the diagonal entry it started from, in units of the rounding error of that
+// entry. Null vectors leave rounding errors behind instead of a zero: about sqrt(n) units where they add up
+// like a random walk, n where they are systematic.
 template <class R>
-R semidefinite_tolerance(const Symbolic& symbolic) {
-  return 16 * std::numeric_limits<R>::epsilon() *
-         std::sqrt(static_cast<R>(std::max<Offset>(symbolic.factor_nonzeros, 1)));
+struct SmallestPivot {
+  R units = std::numeric_limits<R>::infinity();
+  Index column = none;
+
+  void offer(R candidate, Index j) {
+    if (candidate < units) {
+      units = candidate;
+      column = j;
+    }
+  }
+  bool suspicious(Index n) const { return units < static_cast<R>(roundings) * static_cast<R>(n); }
+};
+
+// Whether x = P^T L^-H e_pivot, for which x^H A x = 1, has a Rayleigh quotient x^H A x / x^H D x that proves
+// the scaled matrix singular within rounding. Cost: half a solve.
+template <class T>
+bool numerically_singular(const Symbolic& symbolic, const Embedding& embedding, const T* values,
+                          const T* factor, Index pivot, T* workspace) {
+  T* e = workspace;
+  T* x = e + symbolic.n;
+  std::fill_n(e, symbolic.n, T{});
+  e[pivot] = T(1);
+  cholesky_solve(symbolic, SolvePart::backward, factor, e, 1, x, x + symbolic.n);
+  double scaled = 0;
+  for (Index k = 0; k < symbolic.n; ++k)
+    if (embedding.diagonal[k] != none)
+      scaled += std::abs(real_part(values[embedding.diagonal[k]])) * std::norm(x[symbolic.permutation[k]]);
+  return !(scaled * roundings * std::numeric_limits<Real<T>>::epsilon() < 1);
 }
 
 template <class T>
@@ -47,29 +76,35 @@ Status failure(const Symbolic& symbolic, const Embedding& embedding, const T* va
   return {1 + symbolic.permutation[pivot], 0};
 }
 
+Offset stacks_or_vectors(const Symbolic& symbolic) {
+  return std::max(symbolic.workspace, 2 * static_cast<Offset>(symbolic.n) + solve_workspace(symbolic, 1));
+}
+
 }  // namespace
 
+// The stacks of update matrices; once they are empty, the vectors of numerically_singular.
 Offset cholesky_workspace(const Symbolic& symbolic) {
-  return symbolic.workspace + symbolic.max_columns + Children::size(symbolic);
+  return stacks_or_vectors(symbolic) + symbolic.max_columns + Children::size(symbolic);
 }
 
 template <class T>
 Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const T* values, T* factor,
                 T* workspace) {
   const DenseKernels<T>& kernels = dense<T>();
-  const Real<T> tolerance = semidefinite_tolerance<Real<T>>(symbolic);
   T* updates = workspace;
-  auto* floor = reinterpret_cast<Real<T>*>(updates + symbolic.workspace);
-  const Children children(symbolic,
-                          reinterpret_cast<Index*>(updates + symbolic.workspace + symbolic.max_columns));
+  T* floors = updates + stacks_or_vectors(symbolic);
+  auto* floor = reinterpret_cast<Real<T>*>(floors);  // a rounding of the diagonal entry of every column
+  const Children children(symbolic, reinterpret_cast<Index*>(floors + symbolic.max_columns));
 
   Index failed = none;
+  SmallestPivot<Real<T>> smallest;
   upward(symbolic, [&](Index s) {
     const Front<T> front = front_of(symbolic, s, factor, updates);
     clear(front);
     assemble(embedding, s, values, front);
+    const Offset stride = front.size() + 1;  // along the diagonal of the panel
     for (Index j = 0; j < front.c; ++j)
-      floor[j] = tolerance * std::abs(real_part(front.panel[static_cast<Offset>(front.size() + 1) * j]));
+      floor[j] = std::numeric_limits<Real<T>>::epsilon() * std::abs(real_part(front.panel[stride * j]));
     children.of(s, [&](Index child) {
       extend_add(relative_rows(symbolic, child), updates + symbolic.update[child], front);
     });
@@ -79,10 +114,15 @@ Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const T* v
       failed = symbolic.super[s] + done;
       return false;
     }
+    for (Index j = 0; j < front.c; ++j)
+      smallest.offer(std::norm(real_part(front.panel[stride * j])) / floor[j], symbolic.super[s] + j);
     kernels.herk(front.u, front.c, front.below(), front.size(), front.update, front.u);
     return true;
   });
 
+  if (failed == none && smallest.suspicious(symbolic.n) &&
+      numerically_singular(symbolic, embedding, values, factor, smallest.column, workspace))
+    failed = smallest.column;
   if (failed == none) return {};
   std::fill_n(factor, symbolic.factor_size(), T(std::numeric_limits<Real<T>>::quiet_NaN()));
   return failure(symbolic, embedding, values, failed);

@@ -60,10 +60,35 @@ def test_not_finite_input_names_the_entry(bad, ordering):
         assert np.all(np.isnan(output))
 
 
-@pytest.mark.parametrize("m", [5, 20, 60])
+def _normalized(A: sp.csc_array) -> sp.csc_array:
+    """D^-1/2 A D^-1/2: rounding errors of the entries no longer cancel."""
+    scale = sp.diags_array(A.diagonal() ** -0.5)
+    return sp.csc_array(scale @ A @ scale)
+
+
+def _path_laplacian(n: int) -> sp.csc_array:
+    degree = np.r_[1.0, np.full(n - 2, 2.0), 1.0]
+    one = np.ones(n - 1)
+    return sp.csc_array(sp.diags_array([-one, degree, -one], offsets=[-1, 0, 1]))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("ordering", ["amd", "nd", "natural"])
-def test_numerically_semidefinite_matrix_is_flagged(m, ordering):
-    A = ex.SymmetricMatrix.from_scipy(_grid_laplacian(m))
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: _grid_laplacian(5),
+        lambda: _grid_laplacian(60),
+        lambda: _grid_laplacian(200),
+        lambda: _normalized(_grid_laplacian(60)),
+        lambda: _normalized(_path_laplacian(300)),
+        lambda: _normalized(_path_laplacian(30_000)),
+    ],
+    ids=["grid5", "grid60", "grid200", "normalized_grid", "normalized_path300", "normalized_path30000"],
+)
+def test_numerically_semidefinite_matrix_is_flagged(build, ordering, dtype):
+    """Its last pivot is a rounding error instead of a zero, as often positive as not."""
+    A = ex.SymmetricMatrix.from_scipy(build().astype(dtype))
     F = ex.cholesky(A, ordering=ordering, throw=False)
     assert int(F.status) > 0
     assert np.isnan(F.logdet())
