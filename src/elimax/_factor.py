@@ -16,7 +16,7 @@ from jaxtyping import Array, ArrayLike, Float, Inexact, Int
 from elimax import _results
 from elimax._matrix import SparseMatrix, SymmetricMatrix
 from elimax._primitive import derivative as derivative  # registers every rule
-from elimax._primitive.define import is_traced
+from elimax._primitive.define import is_staged
 from elimax._primitive.factor import cholesky_factor, factor_values
 from elimax._primitive.product import gather, scatter
 from elimax._primitive.selected_inverse import inverse_gradient
@@ -214,8 +214,8 @@ def cholesky(
     - `A`: the matrix, in float32, float64, complex64 or complex128; computed in its own precision.
     - `symbolic`: what `analyze` returned for a pattern that holds that of A; analyzed (and cached) if None.
     - `ordering`: "auto", "amd", "nd", "natural" or a permutation; only used without `symbolic`.
-    - `throw`: whether a failure is an error. Outside of a trace that is `FactorizationError`; under
-      `jit`, `vmap` or `grad` the running program raises JAX's own error with the same sentence.
+    - `throw`: whether a failure is an error: `FactorizationError`, or where values are abstract, as under
+      `jit` and `vmap`, JAX's own error with the same sentence, raised by the running program.
       With False, everything computed from the factor is NaN and `status` says why.
 
     **Returns:** the factor.
@@ -235,9 +235,9 @@ def cholesky(
     _check_matrix(A)
     symbolic = _analyze(A.pattern, ordering) if symbolic is None else symbolic
     embedding = symbolic.embedding(A.pattern)
-    traced = is_traced(A.values)
-    values, status, detail = cholesky_factor(A.values, symbolic, embedding, throw=throw and traced)
-    if throw and not traced:
+    staged = is_staged(A.values)
+    values, status, detail = cholesky_factor(A.values, symbolic, embedding, throw=throw and staged)
+    if throw and not staged:
         _results.check(
             np.asarray(status), np.asarray(detail), _results.NOT_POSITIVE_DEFINITE_SENTENCE
         )

@@ -8,7 +8,7 @@ from jaxtyping import Array, ArrayLike, Inexact
 
 from elimax import _results
 from elimax._matrix import SparseMatrix
-from elimax._primitive.define import is_traced
+from elimax._primitive.define import is_staged
 from elimax._primitive.product import gather
 from elimax._primitive.triangular import triangular_solve as _triangular_solve
 
@@ -46,12 +46,12 @@ def triangular_solve(
     pattern, triangle = T.pattern.triangle(lower=lower, strict=unit_diagonal)
     dtype = jnp.result_type(T.values.dtype, b.dtype)
     values = gather(T.values.astype(dtype), triangle)
-    traced = is_traced(values) or is_traced(b)
+    staged = is_staged(values, b)
     columns = b.astype(dtype)[:, None] if b.ndim == 1 else b.astype(dtype)
     x, status = _triangular_solve(
-        values, columns, pattern, lower, transpose, unit_diagonal, throw=throw and traced
+        values, columns, pattern, lower, transpose, unit_diagonal, throw=throw and staged
     )
-    if throw and not traced:
+    if throw and not staged:
         _results.check(np.asarray(status), None, _results.ZERO_DIAGONAL_SENTENCE)
     return x.reshape(b.shape)
 

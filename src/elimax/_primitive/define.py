@@ -68,8 +68,16 @@ class Kernel:
 
 
 def is_traced(x: Any) -> bool:
-    """Whether `x` is abstract: then statuses cannot be read by Python."""
+    """Whether `x` is abstract: then Python cannot read its values."""
     return isinstance(x, jax.core.Tracer)
+
+
+def is_staged(*operands: Any) -> bool:
+    """Whether results computed from `operands` now will be abstract: then Python cannot read a status.
+
+    Inside of `jit` that holds for constants, too; outside of it `grad` alone leaves values concrete.
+    """
+    return any(is_traced(jax.lax.stop_gradient(x)) for x in operands)
 
 
 def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
