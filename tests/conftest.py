@@ -38,6 +38,13 @@ def _seed(request: pytest.FixtureRequest) -> int:
     return int(os.environ.get("ELIMAX_SEED", zlib.crc32(request.node.nodeid.encode())))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def forget_compiled_programs():
+    """A thousand compiled tests would otherwise keep gigabytes until the end of the run."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> Random:
     """NumPy randomness: the same in every run of a test, or from $ELIMAX_SEED."""
