@@ -84,7 +84,14 @@ def _path_laplacian(n: int) -> sp.csc_array:
         lambda: _normalized(_path_laplacian(300)),
         lambda: _normalized(_path_laplacian(30_000)),
     ],
-    ids=["grid5", "grid60", "grid200", "normalized_grid", "normalized_path300", "normalized_path30000"],
+    ids=[
+        "grid5",
+        "grid60",
+        "grid200",
+        "normalized_grid",
+        "normalized_path300",
+        "normalized_path30000",
+    ],
 )
 def test_numerically_semidefinite_matrix_is_flagged(build, ordering, dtype):
     """Its last pivot is a rounding error instead of a zero, as often positive as not."""

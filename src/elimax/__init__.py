@@ -10,6 +10,9 @@ Below this surface, from the ground: `_structure` (integers, on the host), `_pri
 a fixed structure), `_matrix` (pattern and values), `_factor` and `_triangular` (what is computed from them).
 """
 
+from elimax._primitive import jax_version as _jax_version  # noqa: F401, before all else
+
+# isort: split
 from elimax._factor import Cholesky as Cholesky
 from elimax._factor import analyze as analyze
 from elimax._factor import cholesky as cholesky
