@@ -4,8 +4,8 @@ import functools
 
 import numpy as np
 
-from .index_map import IndexMap
-from .pattern import Pattern
+from elimax._structure.index_map import IndexMap
+from elimax._structure.pattern import Pattern
 
 Blocks = tuple[tuple[Pattern | None, ...], ...]
 

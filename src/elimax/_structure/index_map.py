@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _native
+from elimax._structure import _native
 
 ZERO = -(2**31)
 LARGEST = 2**31 - 1

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 import pymetis
 
-from . import _native
-from .index_map import frozen, index_array
-from .pattern import Pattern
+from elimax._structure import _native
+from elimax._structure.index_map import frozen, index_array
+from elimax._structure.pattern import Pattern
 
 Ordering = str | Sequence[int] | np.ndarray
 

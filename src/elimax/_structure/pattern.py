@@ -22,8 +22,16 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import scipy.sparse
 
-from . import _native
-from .index_map import LARGEST, ZERO, IndexMap, check_range, content_digest, frozen, index_array
+from elimax._structure import _native
+from elimax._structure.index_map import (
+    LARGEST,
+    ZERO,
+    IndexMap,
+    check_range,
+    content_digest,
+    frozen,
+    index_array,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .index_map import IndexMap, check_range, index_array
-from .pattern import Pattern
+from elimax._structure.index_map import IndexMap, check_range, index_array
+from elimax._structure.pattern import Pattern
 
 
 def take(pattern: Pattern, rows: Any, cols: Any) -> tuple[Pattern, IndexMap]:

@@ -16,10 +16,10 @@ import functools
 
 import numpy as np
 
-from . import _native
-from .index_map import LARGEST, IndexMap, content_digest
-from .ordering import Ordering, given, order
-from .pattern import Pattern
+from elimax._structure import _native
+from elimax._structure.index_map import LARGEST, IndexMap, content_digest
+from elimax._structure.ordering import Ordering, given, order
+from elimax._structure.pattern import Pattern
 
 # What a front with c columns and u rows below them takes, in nanoseconds: a constant; per entry of the panel
 # and of the update matrix; per flop, at full speed, which dense kernels reach beyond some order of the
