@@ -198,7 +198,8 @@ class Cholesky:
         return gradient, support
 
     def __repr__(self) -> str:
-        return f"Cholesky(shape={self.shape}, dtype={self.dtype}, {self.symbolic!r})"
+        dtype = getattr(self.values, "dtype", None)  # leaves may be placeholders
+        return f"Cholesky(shape={self.symbolic.pattern.shape}, dtype={dtype}, {self.symbolic!r})"
 
 
 def cholesky(

@@ -80,6 +80,15 @@ def is_staged(*operands: Any) -> bool:
     return any(is_traced(jax.lax.stop_gradient(x)) for x in operands)
 
 
+def check_single(values: Any) -> None:
+    """Raises the `ValueError` for a batch of matrices outside of `vmap`."""
+    if values.ndim != 1:
+        raise ValueError(
+            f"a batch of matrices, with values of shape {values.shape}, came out of jax.vmap; what is to be "
+            "done with each of them goes under jax.vmap, too: jax.vmap(lambda A: ...)(batch)"
+        )
+
+
 def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
     """The JAX primitive of a native kernel, with everything but derivatives."""
     primitive = Primitive(f"elimax_{kernel.name}")

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
-from elimax._primitive.define import Kernel, Primitive, Shape, define
+from elimax._primitive.define import Kernel, Primitive, Shape, check_single, define
 from elimax._structure.index_map import IndexMap
 from elimax._structure.pattern import Pattern
 from elimax._types import Values
@@ -82,6 +82,7 @@ def product(
 
     **Cost:** one pass over the values.
     """
+    check_single(values)
     primitive = product_x_p if transpose else product_y_p
     return primitive.bind(values, x, pattern=pattern, storage=storage)
 
@@ -122,6 +123,8 @@ def contract(
 
     **Source:** Gustavson, ACM TOMS 4 (1978) 250-269.
     """
+    check_single(a)
+    check_single(b)
     return contract_c_p.bind(a, b, a=A, b=B, c=C)
 
 
@@ -157,6 +160,7 @@ def gather(
 
     **Derivative:** the transpose is `scatter`.
     """
+    check_single(values)
     return values if index_map.is_identity else gather_p.bind(values, index_map=index_map)
 
 
@@ -167,4 +171,5 @@ def scatter(
 
     **Derivative:** the transpose is `gather`.
     """
+    check_single(values)
     return values if index_map.is_identity else scatter_p.bind(values, index_map=index_map)

@@ -5,7 +5,7 @@ from typing import Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
-from elimax._primitive.define import Kernel, Shape, define
+from elimax._primitive.define import Kernel, Shape, check_single, define
 from elimax._structure.symbolic import Embedding, Symbolic
 
 Part = Literal["whole", "forward", "backward"]
@@ -46,4 +46,5 @@ def solve(
     part: Part = "whole",
 ) -> Inexact[Array, "n k"]:
     """A^-1 b; or one half of it: L^-1 P b (`forward`), P^T L^-H b (`backward`)."""
+    check_single(a)
     return solve_p.bind(a, factor, b, symbolic=symbolic, embedding=embedding, part=part)
