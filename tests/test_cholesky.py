@@ -162,7 +162,9 @@ def test_one_call_forms():
     [
         (np.zeros(71), ValueError, r"\(72,\).*\(71,\)"),
         (np.zeros((72, 2, 2)), ValueError, "vmap"),
-        (np.zeros(72, np.complex128), TypeError, "complex128"),
+        (np.zeros(72, np.complex128), TypeError, "complex128.*astype"),
+        (None, TypeError, "`b` must be a dense array of numbers, got NoneType"),
+        (sp.eye_array(72), TypeError, "`b` must be a dense array of numbers, got dia_array"),
     ],
 )
 def test_wrong_right_hand_side(b, error, match):
@@ -182,6 +184,23 @@ def test_wrong_matrix():
         ex.cholesky(A)
     with pytest.raises(ValueError, match="kind"):
         ex.analyze(general.pattern, kind="qr")
+    with pytest.raises(TypeError, match="SymmetricMatrix or a Pattern, got SparseMatrix"):
+        ex.analyze(general)
+
+
+def test_wrong_symbolic():
+    A = ex.SymmetricMatrix.from_scipy(spd("grid_2d"))
+    with pytest.raises(TypeError, match="Symbolic.*got str; an ordering is given by name"):
+        ex.cholesky(A, "amd")
+    with pytest.raises(ValueError, match=r"\(72, 72\)"):
+        ex.cholesky(A, symbolic=ex.analyze(ex.SymmetricMatrix.eye(3)))
+
+
+def test_wrong_pattern_of_the_selected_inverse():
+    F = ex.cholesky(ex.SymmetricMatrix.from_scipy(spd("grid_2d")))
+    for pattern in (F.matrix, F.matrix.to_general().pattern, ex.Pattern.eye(3, symmetric=True)):
+        with pytest.raises(ValueError, match="must be a symmetric Pattern"):
+            F.selected_inverse(pattern)
 
 
 def test_repr_says_what_it_is():

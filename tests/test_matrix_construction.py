@@ -307,6 +307,7 @@ def test_bad_values():
         SparseMatrix(P, np.ones(3, bool))
     with raises(TypeError, "got dtype object"):
         SparseMatrix(P, np.ones(3, object))
+    assert jax.jit(lambda x: SparseMatrix(P, [x, 2 * x, 0.5]).trace())(1.0) == 3.5
     with raises(TypeError, "got dtype float16"):
         SparseMatrix(P, np.ones(3, np.float16))
     with raises(TypeError, "`dtype` must be one of .* got int64"):
@@ -330,8 +331,24 @@ def test_bad_entries():
         jax.jit(lambda i: SparseMatrix.from_coo(i, i, jnp.ones(2), (2, 2)))(np.arange(2))
     with raises(TypeError, "patterns are static"):
         jax.jit(SparseMatrix.from_bcoo)(as_bcoo(np.eye(2)))
-    with raises(TypeError, "must be a SciPy sparse matrix or array, got ndarray"):
-        SparseMatrix.from_scipy(np.eye(2))
+    for from_scipy in (SparseMatrix.from_scipy, Pattern.from_scipy):
+        with raises(
+            TypeError, "must be a two-dimensional SciPy sparse matrix or array, got ndarray"
+        ):
+            from_scipy(np.eye(2))
+    with raises(TypeError, "must be a BCOO, got ndarray"):
+        SparseMatrix.from_bcoo(np.eye(2))
+    with raises(TypeError, "must be a BCSR, got BCOO"):
+        SparseMatrix.from_bcsr(as_bcoo(np.eye(2)))
+    with raises(TypeError, "`A` must be a SparseMatrix, got csc_array"):
+        SymmetricMatrix.from_general(sp.csc_array(np.eye(2)))
+    for shape in (2, (2.5, 2), (2, 2, 2)):
+        with raises(TypeError, "`shape` must be two integers"):
+            SparseMatrix.from_coo([0], [0], np.ones(1), shape)
+    with raises(ValueError, r"`shape` must lie within 32-bit integers, got \(-1, -1\)"):
+        SparseMatrix.eye(-1)
+    with raises(TypeError, "`offsets` must be integers, got dtype float64"):
+        SparseMatrix.diags([np.ones(2)], [0.5])
     with raises(ValueError, "without batch and dense dimensions"):
         SparseMatrix.from_bcoo(BCOO.fromdense(jnp.ones((2, 2, 2)), n_batch=1))
     with raises(ValueError, "without batch and dense dimensions"):
@@ -366,8 +383,14 @@ def test_not_symmetric():
         SymmetricMatrix.from_dense(np.array([[1.0, 5], [4, 1]]))
     with raises(ValueError, r"not Hermitian: its entry \(1, 0\) is 1j, but \(0, 1\) is 1j"):
         SymmetricMatrix.from_dense(np.array([[1, 1j], [1j, 1]]))
-    with raises(ValueError, r"not Hermitian: its entry \(0, 0\) is 1j"):
+    with raises(ValueError, r"not Hermitian: its entry \(0, 0\) is 1j, but is not real"):
         SymmetricMatrix.from_dense(np.array([[1j]]))
+    for bad in (np.nan, np.inf):  # in one triangle only
+        with raises(ValueError, "not symmetric"):
+            SymmetricMatrix.from_dense(np.array([[1.0, bad], [2, 1]]))
+        assert SymmetricMatrix.from_dense(np.array([[1.0, bad], [bad, 1]])).nnz == 3
+        with raises(ValueError, r"its entry \(2, 1\) is 4.0, but \(1, 2\) is 5.0"):
+            SymmetricMatrix.from_dense(np.array([[bad, 0, 0], [0, 1, 5], [0, 4, 1]]))
     with raises(ValueError, r"holds the entry \(0, 1\) but not \(1, 0\)"):
         SymmetricMatrix.from_general(SparseMatrix.from_dense(np.array([[1.0, 5], [0, 1]])))
     with raises(ValueError, "must be square"):
@@ -402,8 +425,15 @@ def test_shapes_that_do_not_fit():
         A * A
     with raises(ValueError, r"got an array of shape \(2,\); to scale rows"):
         A * np.ones(2)
-    with raises(TypeError, "unsupported operand"):
-        A + 1
+    for sum_ in (lambda: A + 1, lambda: np.eye(2) + A, lambda: 1 - A, lambda: A - np.eye(2)):
+        with raises(TypeError, r"both operands must be sparse.*A.todense\(\)"):
+            sum_()
+    with raises(TypeError, "takes a matrix and a scalar, got NoneType"):
+        A * None
+    with raises(TypeError, "must be a dense array of numbers, got csc_array"):
+        A @ sp.csc_array(np.eye(2))
+    with raises(TypeError, "expected a Pattern, got SparseMatrix"):
+        A.on_pattern(A)
     with raises(ValueError, "`axis` must be None, 0 or 1, got 2"):
         A.sum(axis=2)
 
@@ -418,6 +448,13 @@ def test_bad_indices():
         jax.jit(lambda i: A[i, 0])(1)
     with raises(TypeError, "`rows` must be integers, got dtype float64"):
         A[np.array([0.5]), :]
+    with raises(TypeError, r"`cols` must be integers, got dtype bool; np.flatnonzero"):
+        A[:, np.array([True, False, True])]
+    with raises(IndexError, "two indices.*got 3"):
+        A[0, 1, 2]
+    with raises(TypeError, "not iterable"):
+        list(A)
+    assert A[jnp.array(1), np.array(1)] == 1 and A[np.int8(0), :].shape == (1, 3)
 
 
 def test_bad_assemblies():
@@ -431,6 +468,8 @@ def test_bad_assemblies():
         block([[A], [None]])
     with raises(ValueError, "same number of blocks"):
         block([[A, A], [A]])
+    with raises(TypeError, "`blocks` must be a list of rows"):
+        block([A, A])
     with raises(TypeError, "block takes SparseMatrix and SymmetricMatrix, got ndarray"):
         block([[array]])
     with raises(TypeError, "kron takes"):

@@ -27,6 +27,7 @@ from elimax._structure.ordering import Ordering
 from elimax._structure.pattern import Pattern
 from elimax._structure.symbolic import Embedding, Symbolic
 from elimax._structure.symbolic import analyze as _analyze
+from elimax._types import as_dense
 
 
 @functools.partial(
@@ -141,7 +142,8 @@ class Cholesky:
 
         - `pattern`: a symmetric pattern (lower triangle) within that of L + L^T; that of A if None.
 
-        **Raises:** `ValueError` if `pattern` has entries outside of the filled pattern.
+        **Raises:** `ValueError` if `pattern` is not a symmetric one of the shape of A or has entries outside
+        of the filled pattern.
 
         **Derivative:** $(A^{-1})' = -A^{-1} A' A^{-1}$ on the same pattern; every order and mode.
         Values off the diagonal are single entries of the inverse: the factor 2 of `logdet`'s
@@ -152,6 +154,11 @@ class Cholesky:
         **Source:** Takahashi, Fagan and Chin (1973); Erisman and Tinney, CACM 18 (1975).
         """
         pattern = self.matrix.pattern if pattern is None else pattern
+        if not (isinstance(pattern, Pattern) and pattern.symmetric and pattern.shape == self.shape):
+            raise ValueError(
+                f"`pattern` must be a symmetric Pattern (a lower triangle) of shape {self.shape}, got "
+                f"{pattern}; Pattern.lower()[0] makes a general one symmetric"
+            )
         gradient, support = self._inverse_gradient(pattern)
         diagonal = support.diagonal()
         # The gradient of log det holds (A^-1)_ii and 2 conj((A^-1)_ij).
@@ -170,7 +177,7 @@ class Cholesky:
         return jnp.real(gather(gradient, support.diagonal()))
 
     def _solve(self, b: Any, part: Part) -> Array:
-        b = jnp.asarray(b)
+        b = as_dense("`b`", b)
         if b.ndim not in (1, 2) or b.shape[0] != self.shape[0]:
             raise ValueError(
                 f"`b` must have shape ({self.shape[0]},) or ({self.shape[0]}, k) to fit a matrix of shape "
@@ -179,9 +186,8 @@ class Cholesky:
         dtype = jnp.result_type(b.dtype, self.dtype)
         if dtype != self.dtype:
             raise TypeError(
-                f"`b` has dtype {b.dtype}, the matrix {self.dtype}: a solve computes in the precision "
-                "of the matrix. "
-                f"Convert one of them with astype."
+                f"`b` has dtype {b.dtype}, the matrix {self.dtype}: a solve computes in the precision of the "
+                "matrix. Convert one of them with astype."
             )
         columns = b.astype(dtype)[:, None] if b.ndim == 1 else b.astype(dtype)
         x = _solve(self.matrix.values, self.values, columns, self.symbolic, self._embedding, part)
@@ -221,8 +227,9 @@ def cholesky(
 
     **Returns:** the factor.
 
-    **Raises:** `TypeError` or `ValueError` for a matrix that is not a `SymmetricMatrix` or is
-    complex symmetric instead of Hermitian. `FactorizationError` if a pivot is not above rounding
+    **Raises:** `TypeError` for a matrix that is not a `SymmetricMatrix`, `ValueError` if it is complex
+    symmetric instead of Hermitian or has entries outside of the filled pattern of `symbolic`, and as
+    `analyze` for an unknown `ordering`. `FactorizationError` if a pivot is not above rounding
     level (the matrix is not positive definite, or only within rounding) or a value is NaN or
     infinite.
 
@@ -235,6 +242,11 @@ def cholesky(
     """
     _check_matrix(A)
     symbolic = _analyze(A.pattern, ordering) if symbolic is None else symbolic
+    if not isinstance(symbolic, Symbolic):
+        raise TypeError(
+            f"`symbolic` must be a Symbolic, as analyze returns it, got {type(symbolic).__name__}; an "
+            "ordering is given by name, ordering=..."
+        )
     embedding = symbolic.embedding(A.pattern)
     staged = is_staged(A.values)
     values, status, detail = cholesky_factor(A.values, symbolic, embedding, throw=throw and staged)
@@ -249,8 +261,8 @@ def _check_matrix(A: Any) -> None:
     if not isinstance(A, SymmetricMatrix):
         raise TypeError(
             f"`A` must be a SymmetricMatrix, got {type(A).__name__}. Build one with "
-            "SymmetricMatrix.from_scipy or, from a "
-            "SparseMatrix that is symmetric, with SymmetricMatrix.from_general."
+            "SymmetricMatrix.from_scipy or from_dense or, from a SparseMatrix that is symmetric, with "
+            "SymmetricMatrix.from_general."
         )
     if jnp.iscomplexobj(A.values) and not A.hermitian:
         raise ValueError(
@@ -273,12 +285,15 @@ def analyze(
 
     **Returns:** a `Symbolic`, cached per pattern and ordering.
 
-    **Raises:** `ValueError` for a pattern that is not symmetric or an unknown kind or ordering.
+    **Raises:** `TypeError` for what is neither; `ValueError` for a pattern that is not symmetric or an
+    unknown kind or ordering.
 
     **Cost:** nearly linear in nnz(A) plus the cost of the ordering, on the host; a hash look-up if cached.
     """
     if kind != "cholesky":
         raise ValueError(f"`kind` must be 'cholesky', got {kind!r}")
+    if not isinstance(A, Pattern | SymmetricMatrix):
+        raise TypeError(f"`A` must be a SymmetricMatrix or a Pattern, got {type(A).__name__}")
     return _analyze(A if isinstance(A, Pattern) else A.pattern, ordering)
 
 

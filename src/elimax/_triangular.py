@@ -11,6 +11,7 @@ from elimax._matrix import SparseMatrix
 from elimax._primitive.define import is_staged
 from elimax._primitive.product import gather
 from elimax._primitive.triangular import triangular_solve as _triangular_solve
+from elimax._types import as_dense
 
 
 def triangular_solve(
@@ -41,7 +42,7 @@ def triangular_solve(
 
     **Cost:** 2 nnz(T) flops a right-hand side.
     """
-    b = jnp.asarray(b)
+    b = as_dense("`b`", b)
     _check(T, b)
     pattern, triangle = T.pattern.triangle(lower=lower, strict=unit_diagonal)
     dtype = jnp.result_type(T.values.dtype, b.dtype)
@@ -58,7 +59,10 @@ def triangular_solve(
 
 def _check(T: Any, b: Array) -> None:
     if not isinstance(T, SparseMatrix):
-        raise TypeError(f"`T` must be a SparseMatrix, got {type(T).__name__}")
+        raise TypeError(
+            f"`T` must be a SparseMatrix, got {type(T).__name__}; SparseMatrix.from_scipy and from_dense "
+            "build one, to_general() makes one of a SymmetricMatrix"
+        )
     n, m = T.shape
     if n != m:
         raise ValueError(f"`T` must be square, got shape {T.shape}")

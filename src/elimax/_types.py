@@ -25,11 +25,15 @@ def as_numbers(name: str, data: Any) -> Inexact[Array, "..."]:
 
     **Warns:** `UserWarning` if 64-bit data are rounded to 32 bits because `jax_enable_x64` is off.
     """
-    dtype = np.asarray(data).dtype if not hasattr(data, "dtype") else data.dtype
+    if isinstance(data, list | tuple) and any(isinstance(x, jax.Array) for x in data):
+        data = jnp.asarray(data)  # they may be traced
+    dtype = data.dtype if hasattr(data, "dtype") else np.asarray(data).dtype
     if jnp.issubdtype(dtype, jnp.integer):
         return jnp.asarray(data, float)
     if dtype.name not in DTYPES:
-        raise TypeError(f"`{name}` must be integers, {', '.join(DTYPES)}, got dtype {dtype}")
+        raise TypeError(
+            f"`{name}` must be integers, {', '.join(DTYPES)}, got dtype {dtype}; convert with astype"
+        )
     array = jnp.asarray(data)
     if isinstance(data, np.ndarray | np.generic) and array.dtype != dtype:
         warnings.warn(
@@ -39,6 +43,19 @@ def as_numbers(name: str, data: Any) -> Inexact[Array, "..."]:
             stacklevel=3,
         )
     return array
+
+
+def as_dense(name: str, data: Any) -> Array:
+    """`data` as a JAX array of whatever shape and dtype.
+
+    **Raises:** `TypeError` naming the argument for what is not an array of numbers.
+    """
+    try:
+        return jnp.asarray(data)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{name} must be a dense array of numbers, got {type(data).__name__}"
+        ) from error
 
 
 def promote(*arrays: Inexact[Array, "..."]) -> tuple[Inexact[Array, "..."], ...]:

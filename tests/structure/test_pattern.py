@@ -241,6 +241,12 @@ def test_bad_input():
         IndexMap(np.array([ZERO, 3]), 3)
 
 
+def test_lists_will_do():
+    P = Pattern((3, 3), [0, 2, 3, 3], [0, 2, 1])
+    assert P == Pattern.from_coo([2, 1, 0], [0, 1, 0], [3, 3])
+    assert P.rows.dtype == P.column_pointers.dtype == np.int32
+
+
 def test_traced_indices():
     with pytest.raises(TypeError, match="patterns are static"):
         jax.jit(lambda rows: Pattern.from_coo(rows, rows, (3, 3)).nnz)(np.arange(3))

@@ -37,12 +37,14 @@ def block(blocks: Sequence[Sequence[Matrix | None]]) -> SparseMatrix:
     """The matrix made of blocks, given row by row; None is a block of zeros.
 
     **Raises:** `ValueError` naming a block that does not fit its row or column of blocks, or a row or
-    column that holds None only; `TypeError` if a block is not a sparse matrix.
+    column that holds None only; `TypeError` if a block is not a sparse matrix or a row not a list of them.
 
     **Cost:** one scatter, and a sort of the pattern, once. **Derivative:** linear in every block.
 
     **Example:** the saddle point matrix `block([[H, A.T], [A, None]])`.
     """
+    if not all(isinstance(line, Sequence) for line in blocks):
+        raise TypeError("block: `blocks` must be a list of rows of blocks, [[A, B], [C, D]]")
     lines = [list(line) for line in blocks]
     present = [A for line in lines for A in line if A is not None]
     _check_matrices("block", present)

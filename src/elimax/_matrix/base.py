@@ -5,6 +5,7 @@ gathers and scatters of the values, so every operation is jittable, and differen
 """
 
 import abc
+import numbers
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -18,7 +19,7 @@ from jaxtyping import Array, ArrayLike, Inexact
 from elimax._primitive.define import is_traced
 from elimax._primitive.product import Storage, gather, product
 from elimax._structure.pattern import Pattern
-from elimax._types import DTYPES, Scalar, Values, as_numbers, promote
+from elimax._types import DTYPES, Scalar, Values, as_dense, as_numbers, promote
 
 
 class Matrix(abc.ABC):
@@ -32,6 +33,7 @@ class Matrix(abc.ABC):
     values: Values
 
     __array_ufunc__ = None  # NumPy leaves arithmetic with matrices to the methods below
+    __iter__ = None  # Python would take A[0], A[1], ... for rows
     _symmetric: bool
 
     def __init__(self, pattern: Pattern, values: Inexact[ArrayLike, " nnz"]) -> None:
@@ -39,7 +41,10 @@ class Matrix(abc.ABC):
             raise TypeError(f"`pattern` must be a Pattern, got {type(pattern).__name__}")
         if pattern.symmetric != self._symmetric:
             flavor = "symmetric (a lower triangle)" if self._symmetric else "general"
-            raise ValueError(f"the pattern of a {type(self).__name__} must be {flavor}")
+            method = "lower" if self._symmetric else "to_general"
+            raise ValueError(
+                f"the pattern of a {type(self).__name__} must be {flavor}; P.{method}()[0] makes it so"
+            )
         values = as_numbers("values", values)
         if values.shape != (pattern.nnz,):
             raise ValueError(
@@ -137,20 +142,27 @@ class Matrix(abc.ABC):
     def __add__(self, other: Any) -> "Matrix":
         """The sum, on the union of the patterns; symmetric if both are.
 
-        **Raises:** `ValueError` if the shapes differ.
+        **Raises:** `ValueError` if the shapes differ; `TypeError` for what is not a sparse matrix.
 
         **Cost:** two scatters, none if the patterns are equal. **Derivative:** linear.
         """
 
+    def __radd__(self, other: Any) -> "Matrix":
+        return self + other
+
     def __sub__(self, other: Any) -> "Matrix":
-        return self + (-other) if isinstance(other, Matrix) else NotImplemented
+        check_matrix("-", other)
+        return self + (-other)
+
+    def __rsub__(self, other: Any) -> "Matrix":
+        return self - other
 
     def __mul__(self, scalar: Any) -> "Matrix":
         """The multiple by a scalar, which may be traced; dtypes are promoted as in JAX.
 
         A complex multiple of a Hermitian matrix is a `SparseMatrix`.
 
-        **Raises:** `ValueError` for an array, `TypeError` for a matrix.
+        **Raises:** `ValueError` for an array, `TypeError` for a matrix or what is not a number.
         """
         return self._scaled(jnp.multiply, _as_scalar("*", scalar))
 
@@ -169,7 +181,7 @@ class Matrix(abc.ABC):
 
         x @ A and X @ A work as well. Dtypes are promoted as in JAX.
 
-        **Raises:** `ValueError` if the shapes do not fit.
+        **Raises:** `ValueError` if the shapes do not fit; `TypeError` for what is not an array of numbers.
 
         **Cost:** one pass over the values; A @ B: one step for each of its multiplications.
 
@@ -178,11 +190,10 @@ class Matrix(abc.ABC):
         return self._times(other, transpose=False)
 
     def __rmatmul__(self, other: Any) -> Array:
-        x = jnp.asarray(other)
-        return self._times(x.T, transpose=True).T
+        return self._times(as_dense("@: the other operand", other).T, transpose=True).T
 
     def _times(self, other: Any, transpose: bool) -> Inexact[Array, "m *k"]:
-        x = jnp.asarray(other)
+        x = as_dense("@: the other operand", other)
         n = self.shape[0 if transpose else 1]
         if x.ndim not in (1, 2) or x.shape[0] != n:
             shapes = (x.T.shape, self.shape) if transpose else (self.shape, x.shape)
@@ -241,11 +252,22 @@ class Matrix(abc.ABC):
         """A `jax.experimental.sparse.BCOO` of all entries, in row-major order. **Derivative:** linear."""
 
 
+def check_matrix(operation: str, other: Any) -> None:
+    """Raises the `TypeError` of a sum with something else than a sparse matrix."""
+    if not isinstance(other, Matrix):
+        raise TypeError(
+            f"{operation}: both operands must be sparse matrices of Elimax, got {type(other).__name__}. A "
+            "dense array goes with A.todense(), a multiple of the identity is c * SparseMatrix.eye(n)"
+        )
+
+
 def _as_scalar(operation: str, scalar: Any) -> Any:
     if isinstance(scalar, Matrix):
         raise TypeError(
             f"`{operation}` takes a matrix and a scalar; the product of two matrices is A @ B"
         )
+    if not (isinstance(scalar, numbers.Number) or hasattr(scalar, "dtype")):
+        raise TypeError(f"`{operation}` takes a matrix and a scalar, got {type(scalar).__name__}")
     if jnp.ndim(scalar) != 0:
         raise ValueError(
             f"`{operation}` takes a matrix and a scalar, got an array of shape {jnp.shape(scalar)}; to scale "

@@ -10,7 +10,7 @@ import scipy.sparse
 from jax.experimental.sparse import BCOO, BCSR
 from jaxtyping import Array, ArrayLike, Inexact
 
-from elimax._matrix.base import Matrix, concrete
+from elimax._matrix.base import Matrix, check_matrix, concrete
 from elimax._primitive import derivative as derivative  # registers every rule
 from elimax._primitive.define import is_traced
 from elimax._primitive.product import Storage, contract, gather, scatter
@@ -76,10 +76,6 @@ class SparseMatrix(Matrix):
 
         **Raises:** `TypeError` for a matrix that is not of SciPy or not of numbers.
         """
-        if not scipy.sparse.issparse(matrix):
-            raise TypeError(
-                f"`matrix` must be a SciPy sparse matrix or array, got {type(matrix).__name__}"
-            )
         csc = canonical_csc(matrix)
         return cls(Pattern(csc.shape, csc.indptr, csc.indices), csc.data)
 
@@ -87,8 +83,11 @@ class SparseMatrix(Matrix):
     def from_bcoo(cls, matrix: BCOO) -> Self:
         """The entries of a JAX BCOO matrix without batch and dense dimensions; duplicates are summed.
 
-        **Raises:** `TypeError` if its indices are traced; `ValueError` if it is not a plain matrix.
+        **Raises:** `TypeError` if it is not a BCOO or its indices are traced; `ValueError` if it is not a
+        plain matrix.
         """
+        if not isinstance(matrix, BCOO):
+            raise TypeError(f"`matrix` must be a BCOO, got {type(matrix).__name__}")
         if matrix.n_batch or matrix.n_dense or matrix.ndim != 2:
             raise ValueError(
                 f"`matrix` must be a BCOO matrix without batch and dense dimensions, got {matrix}"
@@ -105,8 +104,11 @@ class SparseMatrix(Matrix):
     def from_bcsr(cls, matrix: BCSR) -> Self:
         """The entries of a JAX BCSR matrix without batch and dense dimensions.
 
-        **Raises:** `TypeError` if its indices are traced; `ValueError` if it is not a plain matrix.
+        **Raises:** `TypeError` if it is not a BCSR or its indices are traced; `ValueError` if it is not a
+        plain matrix.
         """
+        if not isinstance(matrix, BCSR):
+            raise TypeError(f"`matrix` must be a BCSR, got {type(matrix).__name__}")
         if matrix.n_batch or matrix.n_dense:
             raise ValueError(
                 f"`matrix` must be a BCSR matrix without batch and dense dimensions, got {matrix}"
@@ -202,8 +204,7 @@ class SparseMatrix(Matrix):
     # -- algebra
 
     def __add__(self, other: Any) -> "SparseMatrix":
-        if not isinstance(other, Matrix):
-            return NotImplemented
+        check_matrix("+", other)
         other = other.to_general()
         if self.shape != other.shape:
             raise ValueError(f"+: shapes {self.shape} and {other.shape} differ")
@@ -231,14 +232,15 @@ class SparseMatrix(Matrix):
 
         **Cost:** linear in the entries taken. **Derivative:** linear.
         """
-        row_key, col_key = key if isinstance(key, tuple) and len(key) == 2 else (key, slice(None))
+        keys = key if isinstance(key, tuple) else (key,)
+        if len(keys) > 2:
+            raise IndexError(f"a matrix takes two indices, A[rows, cols], got {len(keys)}")
+        row_key, col_key = (*keys, slice(None), slice(None))[:2]
         rows = _positions("rows", row_key, self.shape[0])
         cols = _positions("cols", col_key, self.shape[1])
         pattern, index_map = take(self.pattern, rows, cols)
         part = SparseMatrix(pattern, gather(self.values, index_map))
-        if isinstance(row_key, int | np.integer) and isinstance(col_key, int | np.integer):
-            return part.trace()
-        return part
+        return part.trace() if _is_single(row_key) and _is_single(col_key) else part
 
 
 # -- entries from other forms, shared with symmetric matrices
@@ -278,6 +280,8 @@ def _concrete_array(array: Any) -> np.ndarray:
             "from_dense: the nonzeros of a traced array are not known, and a pattern must be static. Pass "
             "pattern=, for example Pattern.dense(array.shape)."
         )
+    if scipy.sparse.issparse(array):
+        raise TypeError(f"`array` must be dense, got {type(array).__name__}; use from_scipy")
     array = np.asarray(array)
     if array.ndim != 2:
         raise ValueError(f"`array` must be a matrix, got shape {array.shape}")
@@ -288,19 +292,20 @@ def diagonal_entries(
     diagonals: Any, offsets: int | Sequence[int], shape: tuple[int, int] | None
 ) -> tuple[np.ndarray, np.ndarray, Values, tuple[int, int]]:
     """Rows, columns and values of the entries on diagonals, and the shape."""
-    if isinstance(offsets, int | np.integer):
-        diagonals, offsets = [diagonals], [offsets]
+    single = np.ndim(offsets) == 0
+    where = index_array("offsets", [offsets] if single else offsets).tolist()
+    diagonals = [diagonals] if single else diagonals
     arrays = [as_numbers("diagonals", d) for d in diagonals]
-    if len(arrays) != len(offsets) or not arrays:
+    if len(arrays) != len(where) or not arrays:
         raise ValueError(
-            f"`diagonals` and `offsets` must have one length, got {len(arrays)} and {len(offsets)}"
+            f"`diagonals` and `offsets` must have one length, got {len(arrays)} and {len(where)}"
         )
     if shape is None:
-        size = arrays[0].size + abs(int(offsets[0]))
+        size = arrays[0].size + abs(where[0])
         shape = (size, size)
     rows, cols, values = [], [], []
-    for diagonal, offset in zip(arrays, offsets, strict=True):
-        top, left = max(0, -int(offset)), max(0, int(offset))
+    for diagonal, offset in zip(arrays, where, strict=True):
+        top, left = max(0, -offset), max(0, offset)
         length = min(shape[0] - top, shape[1] - left)
         if length < 0 or diagonal.shape not in ((), (length,)):
             raise ValueError(
@@ -313,12 +318,15 @@ def diagonal_entries(
     return np.concatenate(rows), np.concatenate(cols), jnp.concatenate(values), shape
 
 
+def _is_single(key: Any) -> bool:
+    return not isinstance(key, slice) and np.ndim(key) == 0
+
+
 def _positions(name: str, key: Any, size: int) -> np.ndarray:
     """Static indices as positions 0 .. size - 1; negative ones count from the end."""
     if isinstance(key, slice):
         return np.arange(*key.indices(size))
-    single = isinstance(key, int | np.integer)
-    positions = index_array(name, [key] if single else key)
+    positions = index_array(name, [key] if _is_single(key) else key)
     outside = np.flatnonzero((positions < -size) | (positions >= size))
     if outside.size:
         raise IndexError(f"`{name}`: index {positions[outside[0]]} is outside of {size}")

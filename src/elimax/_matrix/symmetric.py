@@ -23,6 +23,10 @@ from elimax._primitive.product import Storage, gather, scatter
 from elimax._structure.pattern import Pattern
 from elimax._types import Scalar, Values
 
+_SYMMETRY_HINT = (
+    "Both triangles must be given and agree; from_coo takes the lower one alone, hermitian=False a complex "
+    "symmetric matrix."
+)
 _TOLERANCE = {"float32": 1e-5, "float64": 1e-10, "complex64": 1e-5, "complex128": 1e-10}
 
 
@@ -84,10 +88,13 @@ class SymmetricMatrix(Matrix):
     def from_general(cls, A: SparseMatrix, hermitian: bool = True) -> Self:
         """The lower triangle of a structurally symmetric matrix; values above the diagonal are not read.
 
-        **Raises:** `ValueError` if the matrix is not square, or naming an entry whose mirror is missing.
+        **Raises:** `TypeError` if `A` is not a `SparseMatrix`; `ValueError` if it is not square, or naming an
+        entry whose mirror is missing.
 
         **Cost:** one gather. **Derivative:** linear.
         """
+        if not isinstance(A, SparseMatrix):
+            raise TypeError(f"`A` must be a SparseMatrix, got {type(A).__name__}")
         pattern, index_map = A.pattern.lower()
         return cls(pattern, gather(A.values, index_map), hermitian)
 
@@ -234,7 +241,7 @@ class SymmetricMatrix(Matrix):
 
     def __add__(self, other: Any) -> Matrix:
         if not isinstance(other, SymmetricMatrix):
-            return self.to_general() + other if isinstance(other, Matrix) else NotImplemented
+            return self.to_general() + other
         if self.shape != other.shape:
             raise ValueError(f"+: shapes {self.shape} and {other.shape} differ")
         hermitian = common_symmetry(self, other)
@@ -276,14 +283,16 @@ def _check_symmetric(A: scipy.sparse.csc_array, hermitian: bool) -> None:
     """Of a structurally symmetric matrix."""
     mirror = A.T.tocsc()
     mirror.sort_indices()
-    mirrored = mirror.data.conj() if hermitian else mirror.data
-    tolerance = _TOLERANCE[A.dtype.name] * np.abs(A.data).max(initial=0)
-    wrong = np.flatnonzero(np.abs(A.data - mirrored) > tolerance)
-    if wrong.size:
-        k = wrong[0]
+    data, mirrored = A.data, mirror.data.conj() if hermitian else mirror.data
+    with np.errstate(invalid="ignore"):
+        size, difference = np.abs(data), np.abs(data - mirrored)
+    tolerance = _TOLERANCE[A.dtype.name] * size.max(initial=0, where=np.isfinite(size))
+    same = (data == mirrored) | (np.isnan(data) & np.isnan(mirrored)) | (difference <= tolerance)
+    if not same.all():
+        k = np.argmin(same)
         i, j = A.indices[k], np.searchsorted(A.indptr, k, side="right") - 1
-        kind = "Hermitian" if hermitian and np.iscomplexobj(A.data) else "symmetric"
+        kind = "Hermitian" if hermitian and np.iscomplexobj(data) else "symmetric"
+        found = "is not real" if i == j else f"({j}, {i}) is {mirror.data[k]}"
         raise ValueError(
-            f"the matrix is not {kind}: its entry ({i}, {j}) is {A.data[k]}, but ({j}, {i}) is "
-            f"{mirror.data[k]}"
+            f"the matrix is not {kind}: its entry ({i}, {j}) is {data[k]}, but {found}. {_SYMMETRY_HINT}"
         )

@@ -127,7 +127,7 @@ def _solve_jvp(primals, tangents, *, symbolic, embedding, part):
         raise NotImplementedError(
             "elimax: half_solve is differentiable in its right-hand side only, and it was "
             "differentiated in the values of the matrix. Use solve, logdet or selected_inverse, which "
-            "have all derivatives."
+            "have all derivatives, or factorize jax.lax.stop_gradient(A)."
         )
     terms = [] if _is_zero(tb) else [tb]
     if not _is_zero(ta):
@@ -212,7 +212,7 @@ def _factor_values_jvp(primals, tangents, **params):
     if not _is_zero(tangents[0]):
         raise NotImplementedError(
             "elimax: the values of F.L are not differentiable in the matrix yet. Use solve, logdet or "
-            "selected_inverse, which have all derivatives, or jax.lax.stop_gradient around F.L.values."
+            "selected_inverse, which have all derivatives, or factorize jax.lax.stop_gradient(A)."
         )
     return values, _zero_like(values)
 

@@ -12,6 +12,7 @@ which sums into the input. With the map `[1, ~0, ZERO]`,
 import dataclasses
 import functools
 import hashlib
+import operator
 from typing import Any
 
 import numpy as np
@@ -35,10 +36,25 @@ def index_array(name: str, indices: Any) -> np.ndarray:
             "static. Build the pattern outside of jit, vmap and grad, and let only the values be traced."
         ) from error
     if array.size and not np.issubdtype(array.dtype, np.integer):
-        raise TypeError(f"`{name}` must be integers, got dtype {array.dtype}")
+        hint = "; np.flatnonzero(mask) chooses by a mask" if array.dtype == bool else ""
+        raise TypeError(f"`{name}` must be integers, got dtype {array.dtype}{hint}")
     if array.ndim != 1:
         raise ValueError(f"`{name}` must be one-dimensional, got shape {array.shape}")
     return array.astype(np.int64, copy=False)
+
+
+def matrix_shape(shape: Any) -> tuple[int, int]:
+    """`shape` as two integers.
+
+    **Raises:** `TypeError` if it is something else, `ValueError` if one is negative or too large.
+    """
+    try:
+        m, n = map(operator.index, shape)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"`shape` must be two integers, got {shape!r}") from error
+    if not (0 <= m <= LARGEST and 0 <= n <= LARGEST):
+        raise ValueError(f"`shape` must lie within 32-bit integers, got {(m, n)}")
+    return m, n
 
 
 def check_range(name: str, indices: np.ndarray, size: int) -> None:

@@ -31,6 +31,7 @@ from elimax._structure.index_map import (
     content_digest,
     frozen,
     index_array,
+    matrix_shape,
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -64,9 +65,7 @@ class Pattern:
     symmetric: bool = False
 
     def __post_init__(self) -> None:
-        m, n = (int(size) for size in self.shape)
-        if not (0 <= m <= LARGEST and 0 <= n <= LARGEST):
-            raise ValueError(f"`shape` must lie within 32-bit integers, got {(m, n)}")
+        m, n = matrix_shape(self.shape)
         if self.symmetric and m != n:
             raise ValueError(f"a symmetric pattern must be square, got shape {(m, n)}")
         ptr = index_array("column_pointers", self.column_pointers)
@@ -87,8 +86,8 @@ class Pattern:
                 "use Pattern.from_coo to sort and merge"
             )
         object.__setattr__(self, "shape", (m, n))
-        object.__setattr__(self, "column_pointers", frozen(self.column_pointers))
-        object.__setattr__(self, "rows", frozen(self.rows))
+        object.__setattr__(self, "column_pointers", frozen(np.asarray(self.column_pointers)))
+        object.__setattr__(self, "rows", frozen(np.asarray(self.rows)))
         object.__setattr__(self, "symmetric", bool(self.symmetric))
         if self.symmetric:
             above = np.flatnonzero(self.rows < self.columns)
@@ -125,7 +124,7 @@ class Pattern:
             raise ValueError(
                 f"`rows` and `cols` must have one length, got {rows.size} and {cols.size}"
             )
-        m, n = shape
+        m, n = matrix_shape(shape)
         check_range("rows", rows, m)
         check_range("cols", cols, n)
         key = cols * m + rows
@@ -141,13 +140,16 @@ class Pattern:
             rows, cols = rows[order][first], cols[order][first]
         pointers = np.zeros(n + 1, np.int64)
         np.cumsum(np.bincount(cols, minlength=n), out=pointers[1:])
-        return cls(shape, pointers, rows, symmetric), IndexMap(position, rows.size)
+        return cls((m, n), pointers, rows, symmetric), IndexMap(position, rows.size)
 
     @classmethod
     def from_scipy(cls, matrix: Any, symmetric: bool = False) -> "Pattern":
         """The stored entries of a SciPy sparse matrix, explicit zeros included.
 
         With `symmetric`, the lower triangle; the matrix must then be structurally symmetric.
+
+        **Raises:** `TypeError` for what is not of SciPy; `ValueError`, with `symmetric`, if the matrix is not
+        square, or naming an entry whose mirror is missing.
         """
         canonical = canonical_csc(matrix)
         pattern = cls(canonical.shape, canonical.indptr, canonical.indices)
@@ -156,12 +158,13 @@ class Pattern:
     @classmethod
     def dense(cls, shape: tuple[int, int]) -> "Pattern":
         """Every position of a matrix."""
-        m, n = shape
-        return cls(shape, np.arange(n + 1) * m, np.tile(np.arange(m), n))
+        m, n = matrix_shape(shape)
+        return cls((m, n), np.arange(n + 1) * m, np.tile(np.arange(m), n))
 
     @classmethod
     def eye(cls, n: int, symmetric: bool = False) -> "Pattern":
         """The diagonal of an n x n matrix."""
+        n, _ = matrix_shape((n, n))
         return cls((n, n), np.arange(n + 1), np.arange(n), symmetric)
 
     # -- facts
@@ -366,6 +369,10 @@ class Pattern:
 
 def canonical_csc(matrix: Any) -> scipy.sparse.csc_array:
     """A SciPy sparse matrix in compressed columns, rows sorted, duplicates summed; not for writing."""
+    if not scipy.sparse.issparse(matrix) or matrix.ndim != 2:
+        raise TypeError(
+            f"`matrix` must be a two-dimensional SciPy sparse matrix or array, got {type(matrix).__name__}"
+        )
     csc = scipy.sparse.csc_array(matrix)
     if not csc.has_canonical_format:
         csc = csc.copy()
@@ -373,7 +380,9 @@ def canonical_csc(matrix: Any) -> scipy.sparse.csc_array:
     return csc
 
 
-def _check_alike(operation: str, A: Pattern, B: Pattern) -> None:
+def _check_alike(operation: str, A: Pattern, B: Any) -> None:
+    if not isinstance(B, Pattern):
+        raise TypeError(f"{operation}: expected a Pattern, got {type(B).__name__}")
     if A.shape != B.shape:
         raise ValueError(f"{operation}: shapes {A.shape} and {B.shape} differ")
     if A.symmetric != B.symmetric:
