@@ -57,6 +57,22 @@ def test_a_factor_is_a_pytree():
     assert "dtype=None" in repr(jax.tree.map(jnp.shape, F))
 
 
+def test_without_jit():
+    A = _matrix()
+    with jax.disable_jit():
+        gradient = jax.jit(jax.grad(lambda v: ex.logdet(A.with_values(v))))(A.values)
+    assert_close(gradient, jax.grad(lambda v: ex.logdet(A.with_values(v)))(A.values), 1e-15)
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, jax.jit])
+def test_debugging_of_nans_names_the_primitive(wrap):
+    A = _matrix()
+    with jax.debug_nans(True):
+        assert np.isfinite(wrap(ex.logdet)(A))
+        with pytest.raises(FloatingPointError, match="elimax_cholesky"):
+            wrap(lambda v: ex.logdet(A.with_values(v), throw=False))(-A.values)
+
+
 @pytest.mark.parametrize(
     "output",
     [lambda F: F.L.values, lambda F: F.half_solve(np.ones(72))],

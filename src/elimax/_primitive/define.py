@@ -130,13 +130,22 @@ def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
 
 
 def _evaluate(primitive: Primitive, *operands: Any, **params: Any) -> Any:
-    """Outside of a trace: compiled once per shapes and structure, as `jax.jit` caches it."""
-    return _jitted(primitive, tuple(sorted(params.items())))(*operands)
+    """Outside of a trace: compiled once per shapes and structure, as `jax.jit` caches it.
+
+    Nothing but compiling it evaluates a primitive, so that is done under `jax.disable_jit`, too.
+    """
+    with jax.disable_jit(False):
+        return _jitted(primitive, tuple(sorted(params.items())))(*operands)
 
 
 @functools.lru_cache(maxsize=4096)
 def _jitted(primitive: Primitive, params: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
-    return jax.jit(functools.partial(primitive.bind, **dict(params)))
+    def evaluate(*operands: Any) -> Any:
+        return primitive.bind(*operands, **dict(params))
+
+    evaluate.__name__ = evaluate.__qualname__ = primitive.name
+    evaluate.__dict__["_apply_primitive"] = True  # so that jax_debug_nans looks no deeper
+    return jax.jit(evaluate)
 
 
 def _wrong_platform(name: str, ctx: Any, *operands: Any, **params: Any) -> Any:
