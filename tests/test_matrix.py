@@ -67,6 +67,7 @@ OPERATIONS = {
     ),
     "to_general": (lambda A, B, X, Y: A.to_general(), lambda A, B, X, Y: A),
     "to_bcoo": (lambda A, B, X, Y: A.to_bcoo().todense(), lambda A, B, X, Y: A),
+    "to_bcsr": (lambda A, B, X, Y: A.to_bcsr().todense(), lambda A, B, X, Y: A),
     "mixed": (lambda A, B, X, Y: A.to_general() + B - A, lambda A, B, X, Y: B),
     "from_dense": (
         lambda A, B, X, Y: SparseMatrix.from_dense(X, pattern=Pattern.dense(X.shape)),

@@ -73,6 +73,9 @@ def test_general_forms(dtype, rng):
     bcoo = matrix.to_bcoo()
     assert np.array_equal(bcoo.todense(), A)
     assert np.array_equal(bcoo.sort_indices().indices, bcoo.indices)
+    bcsr = matrix.to_bcsr()
+    assert np.array_equal(bcsr.todense(), A)
+    assert SparseMatrix.from_bcsr(bcsr).pattern == pattern
 
 
 @pytest.mark.parametrize("hermitian", [True, False])
@@ -95,6 +98,7 @@ def test_symmetric_forms(dtype, hermitian, rng):
         assert np.array_equal(matrix.values, A[pattern.rows, pattern.columns]), name
         assert np.array_equal(matrix.to_scipy().toarray(), A), name
         assert np.array_equal(matrix.to_bcoo().todense(), A), name
+        assert np.array_equal(matrix.to_bcsr().todense(), A), name
 
 
 @settings(max_examples=10)

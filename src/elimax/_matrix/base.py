@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
-from jax.experimental.sparse import BCOO
+from jax.experimental.sparse import BCOO, BCSR
 from jaxtyping import Array, ArrayLike, Inexact
 
 from elimax._primitive.define import is_traced
@@ -250,6 +250,10 @@ class Matrix(abc.ABC):
     @abc.abstractmethod
     def to_bcoo(self) -> BCOO:
         """A `jax.experimental.sparse.BCOO` of all entries, in row-major order. **Derivative:** linear."""
+
+    @abc.abstractmethod
+    def to_bcsr(self) -> BCSR:
+        """A `jax.experimental.sparse.BCSR` of all entries. **Derivative:** linear."""
 
 
 def check_matrix(operation: str, other: Any) -> None:

@@ -201,6 +201,15 @@ class SparseMatrix(Matrix):
         values = gather(self.values, index_map)
         return BCOO((values, indices), shape=self.shape, indices_sorted=True, unique_indices=True)
 
+    def to_bcsr(self) -> BCSR:
+        by_row, index_map = self.pattern.transpose()
+        parts = (
+            gather(self.values, index_map),
+            jnp.asarray(by_row.rows),
+            jnp.asarray(by_row.column_pointers),
+        )
+        return BCSR(parts, shape=self.shape, indices_sorted=True, unique_indices=True)
+
     # -- algebra
 
     def __add__(self, other: Any) -> "SparseMatrix":

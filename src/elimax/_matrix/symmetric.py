@@ -237,6 +237,9 @@ class SymmetricMatrix(Matrix):
     def to_bcoo(self) -> BCOO:
         return self.to_general().to_bcoo()
 
+    def to_bcsr(self) -> BCSR:
+        return self.to_general().to_bcsr()
+
     # -- algebra
 
     def __add__(self, other: Any) -> Matrix:
