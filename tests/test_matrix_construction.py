@@ -121,6 +121,15 @@ def test_duplicates_are_summed():
     assert np.array_equal(lower.todense(), [[4, 3], [3, 0]])
 
 
+def test_what_scipy_gets_may_be_written_to():
+    A = SparseMatrix.from_dense(np.array([[1.0, 2], [0, 3]]))
+    for S in (A.to_scipy(), A.pattern.to_scipy()):
+        S.data[0] = 0
+        S.eliminate_zeros()
+        assert S.nnz == 2
+    assert np.array_equal(A.todense(), [[1, 2], [0, 3]])
+
+
 def test_explicit_zeros_are_entries():
     matrix = sp.csc_array((np.array([0.0, 1.0]), ([0, 1], [0, 1])), (2, 2))
     assert SparseMatrix.from_scipy(matrix).nnz == 2

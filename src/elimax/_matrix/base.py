@@ -242,7 +242,7 @@ class Matrix(abc.ABC):
 
     @abc.abstractmethod
     def to_scipy(self) -> scipy.sparse.csc_array:
-        """A SciPy array of all entries.
+        """A SciPy array of all entries: a copy, which may be written to.
 
         **Raises:** `TypeError` under a trace: SciPy needs concrete values.
         """

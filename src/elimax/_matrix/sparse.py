@@ -191,9 +191,8 @@ class SparseMatrix(Matrix):
 
     def to_scipy(self) -> scipy.sparse.csc_array:
         values = concrete("to_scipy", self.values)
-        return scipy.sparse.csc_array(
-            (values, self.pattern.rows, self.pattern.column_pointers), self.shape
-        )
+        parts = (values, self.pattern.rows, self.pattern.column_pointers)
+        return scipy.sparse.csc_array(parts, self.shape, copy=True)
 
     def to_bcoo(self) -> BCOO:
         by_row, index_map = self.pattern.transpose()

@@ -205,7 +205,7 @@ class Pattern:
         """The whole matrix (both triangles), with every entry True."""
         whole = self.to_general()[0]
         parts = (np.ones(whole.nnz, bool), whole.rows, whole.column_pointers)
-        return scipy.sparse.csc_array(parts, self.shape)
+        return scipy.sparse.csc_array(parts, self.shape, copy=True)
 
     # -- operations on one pattern; each index map reads the new values from the old ones
 

@@ -44,6 +44,10 @@ class Symbolic:
     - `sequence`: the permutation that an ordering proposed.
     - `ordering`: the name of that ordering.
 
+    **Attributes:** `n` rows; `nnz` nonzeros in L; `flops` of the numeric factorization; `supernodes`, of at
+    most `max_columns` columns, `max_rows` rows and `max_below` rows below the columns; `factor_size` numbers
+    in the factor, padding included, and `workspace` numbers more while it is computed; and the arrays below.
+
     **Raises:** `ValueError` if the pattern is not symmetric or `sequence` not a permutation of its rows.
     """
 
