@@ -251,9 +251,7 @@ def cholesky(
     staged = is_staged(A.values)
     values, status, detail = cholesky_factor(A.values, symbolic, embedding, throw=throw and staged)
     if throw and not staged:
-        _results.check(
-            np.asarray(status), np.asarray(detail), _results.NOT_POSITIVE_DEFINITE_SENTENCE
-        )
+        _results.check(int(status), int(detail), _results.NOT_POSITIVE_DEFINITE_SENTENCE)
     return Cholesky(A, symbolic, values, status, detail)
 
 

@@ -4,8 +4,6 @@ A kernel returns a status, int32: 0 for success, `1 + column` for a failing colu
 codes below. The sentences are filled in by Python outside of a trace and by the native kernels under one.
 """
 
-import numpy as np
-
 NOT_FINITE = -1
 
 NOT_POSITIVE_DEFINITE_SENTENCE = (
@@ -34,30 +32,16 @@ class FactorizationError(ArithmeticError):
 
     - `column`: the failing column in the caller's numbering, or None if no column is to blame.
     - `entry`: the position in `values` of a NaN or infinite entry, or None.
-    - `batch_element`: the position in the flattened batch, or None if there is no batch.
     """
 
-    def __init__(
-        self,
-        sentence: str,
-        column: int | None = None,
-        entry: int | None = None,
-        batch_element: int | None = None,
-    ) -> None:
-        suffix = "" if batch_element is None else f" (batch element {batch_element})"
-        super().__init__(sentence.format(column=column, entry=entry) + suffix)
-        self.column, self.entry, self.batch_element = column, entry, batch_element
+    def __init__(self, sentence: str, column: int | None = None, entry: int | None = None) -> None:
+        super().__init__(sentence.format(column=column, entry=entry))
+        self.column, self.entry = column, entry
 
 
-def check(status: np.ndarray, detail: np.ndarray | None, pivot_sentence: str) -> None:
-    """Raises `FactorizationError` for the first failure in an array of statuses, if there is one."""
-    failed = np.flatnonzero(status)
-    if not failed.size:
-        return
-    where = int(failed[0])
-    code = int(np.ravel(status)[where])
-    batch_element = where if np.ndim(status) else None
-    if code == NOT_FINITE and detail is not None:
-        entry = int(np.ravel(detail)[where])
-        raise FactorizationError(NOT_FINITE_SENTENCE, entry=entry, batch_element=batch_element)
-    raise FactorizationError(pivot_sentence, column=code - 1, batch_element=batch_element)
+def check(status: int, detail: int, pivot_sentence: str) -> None:
+    """Raises `FactorizationError` if the status of one matrix is not that of success."""
+    if status == NOT_FINITE:
+        raise FactorizationError(NOT_FINITE_SENTENCE, entry=detail)
+    if status:
+        raise FactorizationError(pivot_sentence, column=status - 1)

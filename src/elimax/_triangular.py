@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, ArrayLike, Inexact
 
 from elimax import _results
@@ -53,7 +52,7 @@ def triangular_solve(
         values, columns, pattern, lower, transpose, unit_diagonal, throw=throw and staged
     )
     if throw and not staged:
-        _results.check(np.asarray(status), None, _results.ZERO_DIAGONAL_SENTENCE)
+        _results.check(int(status), 0, _results.ZERO_DIAGONAL_SENTENCE)
     return x.reshape(b.shape)
 
 
