@@ -177,7 +177,7 @@ def test_wrong_matrix():
     with pytest.raises(TypeError, match="SymmetricMatrix"):
         ex.cholesky(np.eye(3))
     general = ex.SparseMatrix.from_scipy(spd("grid_2d"))
-    with pytest.raises(TypeError, match="from_general"):
+    with pytest.raises(TypeError, match="from_general, which reads the lower triangle only"):
         ex.cholesky(general)
     A = ex.SymmetricMatrix.from_scipy(sp.csc_array(np.eye(2) * (1 + 1j)), hermitian=False)
     with pytest.raises(ValueError, match="hermitian"):

@@ -260,7 +260,7 @@ def _check_matrix(A: Any) -> None:
         raise TypeError(
             f"`A` must be a SymmetricMatrix, got {type(A).__name__}. Build one with "
             "SymmetricMatrix.from_scipy or from_dense or, from a SparseMatrix that is symmetric, with "
-            "SymmetricMatrix.from_general."
+            "SymmetricMatrix.from_general, which reads the lower triangle only."
         )
     if jnp.iscomplexobj(A.values) and not A.hermitian:
         raise ValueError(
