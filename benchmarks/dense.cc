@@ -172,13 +172,9 @@ extern "C" double kernel_time(const char* isa, const void* blas, char type, int 
     return run<T>(kernels, static_cast<const Blas<T>*>(blas), Operation(operation), m, n, k, sample);
   };
   switch (type) {
-    case 's':
-      return call(own ? &own->float32 : nullptr, float{});
-    case 'd':
-      return call(own ? &own->float64 : nullptr, double{});
-    case 'c':
-      return call(own ? &own->complex64 : nullptr, std::complex<float>{});
-    default:
-      return call(own ? &own->complex128 : nullptr, std::complex<double>{});
+    case 's': return call(own ? &own->float32 : nullptr, float{});
+    case 'd': return call(own ? &own->float64 : nullptr, double{});
+    case 'c': return call(own ? &own->complex64 : nullptr, std::complex<float>{});
+    default: return call(own ? &own->complex128 : nullptr, std::complex<double>{});
   }
 }
