@@ -17,26 +17,12 @@ void* packing_buffer() {
 }
 
 #if defined(__x86_64__)
-namespace v2 {
-extern const DenseTables tables;
-}
-namespace v3 {
-extern const DenseTables tables;
-}
-namespace v4 {
-extern const DenseTables tables;
-}
-
 static const DenseTables& choose() {
   if (__builtin_cpu_supports("x86-64-v4")) return v4::tables;
   if (__builtin_cpu_supports("x86-64-v3")) return v3::tables;
   return v2::tables;
 }
 #else
-namespace base {
-extern const DenseTables tables;
-}
-
 static const DenseTables& choose() { return base::tables; }
 #endif
 

@@ -43,13 +43,28 @@ struct DenseKernels {
 inline constexpr std::size_t block_bytes = 288 << 10, panel_bytes = 1 << 20;
 void* packing_buffer();
 
-// The kernels of one instruction set.
+// The kernels of one instruction set, and the sets that this library is compiled for.
 struct DenseTables {
   DenseKernels<float> float32;
   DenseKernels<double> float64;
   DenseKernels<std::complex<float>> complex64;
   DenseKernels<std::complex<double>> complex128;
 };
+#if defined(__x86_64__)
+namespace v2 {
+extern const DenseTables tables;
+}
+namespace v3 {
+extern const DenseTables tables;
+}
+namespace v4 {
+extern const DenseTables tables;
+}
+#else
+namespace base {
+extern const DenseTables tables;
+}
+#endif
 
 // The kernels for this processor.
 template <class T>

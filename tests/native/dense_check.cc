@@ -17,24 +17,6 @@
 
 #include "dense.h"
 
-namespace elimax {
-#if defined(__x86_64__)
-namespace v2 {
-extern const DenseTables tables;
-}
-namespace v3 {
-extern const DenseTables tables;
-}
-namespace v4 {
-extern const DenseTables tables;
-}
-#else
-namespace base {
-extern const DenseTables tables;
-}
-#endif
-}  // namespace elimax
-
 using namespace elimax;
 
 namespace {
