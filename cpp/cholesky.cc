@@ -25,7 +25,7 @@ namespace {
 
 // With D = diag(A), A is semidefinite as far as its values in this precision can tell if the smallest
 // eigenvalue of D^-1/2 A D^-1/2 is below a few roundings of 1: whether Cholesky then runs to the end is
-// chance (Higham, Accuracy and Stability of Numerical Algorithms, 2002, theorem 10.7).
+// chance (Higham, Accuracy and Stability of Numerical Algorithms, 2002).
 constexpr int roundings = 16;
 
 // The pivot that lost most of the diagonal entry it started from, in units of the rounding error of that

@@ -4,7 +4,7 @@
 // at hand; what an earlier supernode left there is told apart by looking the row up.
 //
 // Source: the exact pattern of L is the row subtrees of the elimination tree: Liu, SIAM J. Matrix Anal.
-//         Appl. 11 (1990) 134-172, section 3.
+//         Appl. 11 (1990) 134-172.
 // Cost: O(entries + rows of all supernodes).
 
 #include <algorithm>

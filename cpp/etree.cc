@@ -5,7 +5,7 @@
 // of the paths from every k with A(i,k) != 0, k < i, up to i.
 //
 // Sources: Liu, "The role of elimination trees in sparse factorization", SIAM J. Matrix Anal. Appl. 11
-//          (1990) 134-172, section 5: the tree by path compression.
+//          (1990) 134-172: the tree by path compression.
 //          Gilbert, Ng, Peyton, "An efficient algorithm to compute row and column counts for sparse
 //          Cholesky factorization", SIAM J. Matrix Anal. Appl. 15 (1994) 1075-1091.
 // Cost: O(nnz(A) log n) at worst and O(nnz(A)) in practice; O(n) for the postorder.

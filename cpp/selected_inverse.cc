@@ -10,7 +10,7 @@
 //
 // Derivatives in the directions V_1, ..., V_k come from the same formulas over the commutative algebra of the
 // nilpotent numbers e_1, ..., e_k, e_i^2 = 0: the coefficient of e_1 ... e_k of (A + sum e_i V_i)^-1 is the
-// mixed derivative (Griewank, Walther, Evaluating Derivatives, 2008, chapter 13). A matrix M over the algebra
+// mixed derivative (Griewank, Walther, Evaluating Derivatives, 2008). A matrix M over the algebra
 // is 2^k coefficients M_S, one for every subset S of the directions (a bit mask), and
 //
 //     (M N)_S = sum over T in S of M_T N_{S-T}.                                                      (2)

@@ -2,7 +2,7 @@
 //
 // Forward, a supernode with panel [L11; L21] solves y1 = L11^-1 y1 and then updates y2 -= L21 y1 in the
 // rows below it; backward, it updates x1 -= L21^H x2 and solves x1 = L11^-H x1 (Davis, Direct Methods for
-// Sparse Linear Systems, 2006, chapter 3). Rows below are gathered into a contiguous buffer.
+// Sparse Linear Systems, 2006). Rows below are gathered into a contiguous buffer.
 // Cost: 4 nnz(L) flops per right-hand side, bound by the memory traffic of one pass over L per direction
 // and block of right-hand sides.
 //

@@ -2,7 +2,7 @@
 //
 // By columns, as the matrix is stored: T x = b finishes x_j and subtracts x_j times column j from the
 // unknowns still open; T^T x = b subtracts the product of column j with the unknowns already known and
-// then finishes x_j (Davis, Direct Methods for Sparse Linear Systems, 2006, section 3.1). Substitution in
+// then finishes x_j (Davis, Direct Methods for Sparse Linear Systems, 2006). Substitution in
 // a lower triangle runs from the first column to the last, in an upper one from the last to the first, and
 // transposition reverses it. Cost: 2 nnz flops per right-hand side.
 

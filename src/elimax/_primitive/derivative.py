@@ -115,7 +115,7 @@ _linear(scatter_p, gather_p)
 
 
 # --- solve -----------------------------------------------------------------------------------------
-# A x = b  =>  A' x + A x' = b'  =>  x' = A^-1 (b' - A' x)       (Giles 2008, section 2.3.1)
+# A x = b  =>  A' x + A x' = b'  =>  x' = A^-1 (b' - A' x)       (Giles 2008)
 
 
 def _solve_jvp(primals, tangents, *, symbolic, embedding, part):
@@ -161,7 +161,7 @@ ad.primitive_transposes[solve_p] = _solve_transpose
 
 
 # --- log-determinant and the selected inverse ------------------------------------------------------
-# f = log det A  =>  f' = tr(A^-1 A') = Re <G_0(a), a'>          (Giles 2008, section 2.2.4)
+# f = log det A  =>  f' = tr(A^-1 A') = Re <G_0(a), a'>          (Giles 2008)
 
 
 def _logdet_jvp(primals, tangents, **params):
