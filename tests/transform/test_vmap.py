@@ -1,9 +1,12 @@
 """vmap over values, right-hand sides, both and neither; nested; and inside of derivatives."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 import elimax as ex
 from elimax._structure._native import counted
@@ -113,12 +116,56 @@ def test_hessian_through_vmap(rng):
         assert_close(got, expected, 1e-11)
 
 
-def test_a_batch_of_right_hand_sides_is_one_solve(rng):
-    A = ex.SymmetricMatrix.from_scipy(spd("grid_2d"))
-    F = ex.cholesky(A)
-    b = jnp.asarray(rng.normal(size=(5, 72)))
-    solve = jax.jit(jax.vmap(F.solve))
-    solve(b)
+# The axes of (matrix, right-hand side), outermost vmap first; the shapes of batch and columns in one call.
+COLUMNS = {
+    "one matrix": ([(None, 0)], (), (72, 5)),
+    "one matrix, nested": ([(None, 0), (None, 0)], (), (72, 25)),
+    "matrices inside": ([(None, 0), (0, None)], (5,), (72, 5)),
+    "matrices outside": ([(0, None), (None, 0)], (5,), (72, 5)),
+    "both inside": ([(None, 0), (0, 0)], (5,), (5, 72, 5)),
+    "both outside": ([(0, 0), (None, 0)], (5,), (5, 72, 5)),
+    "in between": ([(None, 0), (0, 0), (None, 0)], (5,), (5, 72, 25)),
+}
+
+
+@pytest.mark.parametrize("case", COLUMNS)
+@pytest.mark.parametrize("primitive", ["solve", "product_y", "product_x", "triangular_solve"])
+def test_right_hand_sides_become_columns(primitive, case, rng):
+    """No factor is read or copied more than once, however many right-hand sides there are for it."""
+    A = spd("grid_2d")
+    S = ex.SymmetricMatrix.from_scipy(A)
+    T = ex.SparseMatrix.from_scipy(sp.csc_array(sp.tril(A)))
+    triangle = np.tril(A.toarray())
+    sparse, oracle, operands = {
+        "solve": (
+            lambda s, b: ex.solve(s * S, b),
+            lambda s, b: jnp.linalg.solve(s * A.toarray(), b),
+            [S.nnz, ex.analyze(S).factor_size],
+        ),
+        "product_y": (lambda s, b: (s * T) @ b, lambda s, b: s * triangle @ b, [T.nnz]),
+        "product_x": (lambda s, b: b @ (s * T), lambda s, b: b @ (s * triangle), [T.nnz]),
+        "triangular_solve": (
+            lambda s, b: ex.triangular_solve(s * T, b),
+            lambda s, b: jnp.linalg.solve(s * triangle, b),
+            [T.nnz],
+        ),
+    }[primitive]
+    levels, batch, columns = COLUMNS[case]
+    mapped = [sum(axes[i] == 0 for axes in levels) for i in (0, 1)]
+    s, b = (
+        jnp.asarray(rng.uniform(1, 2, size=(5,) * count + core))
+        for count, core in zip(mapped, [(), (72,)], strict=True)
+    )
+    for axes in reversed(levels):
+        sparse, oracle = jax.vmap(sparse, axes), jax.vmap(oracle, axes)
+
     before = counted("solve")
-    jax.block_until_ready(solve(b))
-    assert counted("solve") - before == 1
+    assert_close(sparse(s, b), oracle(s, b), 1e-12)
+    if primitive == "solve":
+        assert counted("solve") - before == math.prod(batch)
+    calls = [
+        [x.aval.shape for x in equation.invars]
+        for equation in jax.make_jaxpr(sparse)(s, b).jaxpr.eqns
+        if equation.primitive.name == f"elimax_{primitive}"
+    ]
+    assert calls == [[*((*batch, size) for size in operands), columns]]

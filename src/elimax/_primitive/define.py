@@ -5,7 +5,8 @@ operand, the shapes of the results, and the attributes that name the structure. 
 the same for all: shapes, batching, lowering for the CPU, and a clear error for every other platform.
 
 Batching: every operand may carry one leading batch dimension; one without it is shared by the whole
-batch. Nested `vmap`s are folded into that one dimension, so a batch of any depth is one native call.
+batch. Nested `vmap`s are folded into that one dimension, so a batch of any depth is one native call. Where
+only the right-hand sides are batched, they become columns of one call per matrix.
 
 Derivatives are not told here but in `derivative.py`.
 """
@@ -36,7 +37,8 @@ class Kernel:
     - `target`: the native handler, the symbol `elimax_TARGET` of the shared library; the name, if empty.
     - `n_derivative_only`: how many leading operands the kernel never sees: values of A that only derivative
       rules need.
-    - `fold`: an optional special batching rule, tried first; returns None if it does not apply.
+    - `columns`: the operand of rank 2, if there is one, whose columns the kernel treats one by one: the first
+      result has a column for each of them, any other result none.
     """
 
     name: str
@@ -45,7 +47,7 @@ class Kernel:
     attributes: Callable[..., dict[str, Any]]
     target: str = ""
     n_derivative_only: int = 0
-    fold: Callable[..., tuple[Any, Any] | None] | None = None
+    columns: int | None = None
 
     def rank(self, operand: int) -> int:
         return self.ranks[min(operand, len(self.ranks) - 1)]
@@ -109,15 +111,16 @@ def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
         return native(*operands[kernel.n_derivative_only :], **kernel.attributes(**params))
 
     def batch(operands: Sequence[Any], dims: Sequence[Any], **params: Any) -> tuple[Any, Any]:
-        if kernel.fold is not None:
-            folded = kernel.fold(operands, dims, **params)
-            if folded is not None:
-                return folded
-        operands, split = _merge_batch_dimensions(kernel, operands, dims)
-        results = primitive.bind(*operands, **params)
-        if not multiple_results:
-            return _split_batch_dimension(results, split), 0
-        return [_split_batch_dimension(x, split) for x in results], [0] * len(results)
+        def bind(*operands: Any) -> list[Any]:
+            results = primitive.bind(*operands, **params)
+            return results if multiple_results else [results]
+
+        mapped = [i for i, dim in enumerate(dims) if dim is not None]
+        if mapped == [kernel.columns]:
+            results, dims_out = _batch_columns(mapped[0], bind, operands, dims)
+        else:
+            results, dims_out = _batch_calls(kernel, bind, operands, dims)
+        return (results, dims_out) if multiple_results else (results[0], dims_out[0])
 
     primitive.def_abstract_eval(abstract)
     primitive.def_impl(functools.partial(_evaluate, primitive))
@@ -158,13 +161,21 @@ def _wrong_platform(name: str, ctx: Any, *operands: Any, **params: Any) -> Any:
     )
 
 
-def _merge_batch_dimensions(
-    kernel: Kernel, operands: Sequence[Any], dims: Sequence[Any]
-) -> tuple[list[Any], tuple[int, int] | None]:
-    """Moves the new batch dimension to the front and folds it into an inner one, if there is one.
+def _batch_columns(
+    i: int, bind: Callable[..., list[Any]], operands: Sequence[Any], dims: Sequence[Any]
+) -> tuple[list[Any], list[int | None]]:
+    """Only operand `i` has the new batch: it becomes columns, whatever earlier batches there are."""
+    x = jnp.moveaxis(operands[i], dims[i], -2)
+    *rows, batch, k = x.shape
+    y, *others = bind(*operands[:i], x.reshape(*rows, batch * k), *operands[i + 1 :])
+    y = y.reshape(*y.shape[:-1], batch, k)
+    return [y, *others], [y.ndim - 2, *(None for _ in others)]
 
-    Returns the operands, and the (outer, inner) sizes if two dimensions were folded.
-    """
+
+def _batch_calls(
+    kernel: Kernel, bind: Callable[..., list[Any]], operands: Sequence[Any], dims: Sequence[Any]
+) -> tuple[list[Any], list[int | None]]:
+    """Any other batch: one leading dimension, which holds those of earlier batches, too."""
     moved = [
         x if dim is None else jnp.moveaxis(x, dim, 0) for x, dim in zip(operands, dims, strict=True)
     ]
@@ -175,7 +186,8 @@ def _merge_batch_dimensions(
         if x.ndim - is_mapped > kernel.rank(i):
             inner = x.shape[int(is_mapped)]
     if inner is None:
-        return moved, None
+        results = bind(*moved)
+        return results, [0] * len(results)
     merged = []
     for i, (x, is_mapped) in enumerate(zip(moved, mapped, strict=True)):
         core = x.shape[x.ndim - kernel.rank(i) :]
@@ -186,8 +198,5 @@ def _merge_batch_dimensions(
                 x = x[:, None]
             x = jnp.broadcast_to(x, (outer, inner, *core)).reshape(outer * inner, *core)
         merged.append(x)
-    return merged, (outer, inner)
-
-
-def _split_batch_dimension(x: jax.Array, split: tuple[int, int] | None) -> jax.Array:
-    return x if split is None else x.reshape(*split, *x.shape[1:])
+    results = [y.reshape(outer, inner, *y.shape[1:]) for y in bind(*merged)]
+    return results, [0] * len(results)

@@ -13,7 +13,6 @@ under the pairing Re(sum s v).
 
 from typing import Any, Literal
 
-import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
 from elimax._primitive.define import Kernel, Primitive, Shape, check_single, define
@@ -32,17 +31,6 @@ def _product_attributes(*, pattern: Pattern, storage: Storage) -> dict[str, Any]
     return {**pattern.pin(), "storage": _STORAGES.index(storage)}
 
 
-def _fold_into_columns(primitive: Primitive, operands: Any, dims: Any, **params: Any) -> Any:
-    """A batch of right-hand sides and one matrix: more columns, one pass over the values."""
-    v, x = operands
-    if dims[0] is not None or v.ndim != 1 or x.ndim != 3:
-        return None
-    x = jnp.moveaxis(x, dims[1], 1)
-    n, batch, k = x.shape
-    y = primitive.bind(v, x.reshape(n, batch * k), **params)
-    return y.reshape(y.shape[0], batch, k), 1
-
-
 product_v_p: Primitive = define(
     Kernel(
         "product_v",
@@ -57,7 +45,7 @@ product_x_p: Primitive = define(
         ranks=(1, 2),
         results=lambda v, y, *, pattern, storage: Shape((pattern.shape[1], y.shape[1]), y.dtype),
         attributes=_product_attributes,
-        fold=lambda *operands, **params: _fold_into_columns(product_x_p, *operands, **params),
+        columns=1,
     )
 )
 product_y_p: Primitive = define(
@@ -66,7 +54,7 @@ product_y_p: Primitive = define(
         ranks=(1, 2),
         results=lambda v, x, *, pattern, storage: Shape((pattern.shape[0], x.shape[1]), x.dtype),
         attributes=_product_attributes,
-        fold=lambda *operands, **params: _fold_into_columns(product_y_p, *operands, **params),
+        columns=1,
     )
 )
 

@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
 from elimax._primitive.define import Kernel, Shape, check_single, define
@@ -20,21 +19,7 @@ def _attributes(*, symbolic: Symbolic, embedding: Embedding, part: Part):
     return {**symbolic.pin(), "part": _PARTS.index(part)}
 
 
-def _fold_into_columns(operands, dims, **params):
-    """A batch of right-hand sides for one matrix is one solve with more columns."""
-    a, factor, b = operands
-    unbatched = a.ndim == 1 and factor.ndim == 1 and dims[0] is None and dims[1] is None
-    if not unbatched or b.ndim != 3:
-        return None
-    b = jnp.moveaxis(b, dims[2], 1)
-    n, batch, k = b.shape
-    x = solve_p.bind(a, factor, b.reshape(n, batch * k), **params)
-    return x.reshape(n, batch, k), 1
-
-
-solve_p = define(
-    Kernel("solve", (1, 1, 2), _results, _attributes, n_derivative_only=1, fold=_fold_into_columns)
-)
+solve_p = define(Kernel("solve", (1, 1, 2), _results, _attributes, n_derivative_only=1, columns=2))
 
 
 def solve(

@@ -25,7 +25,7 @@ def _attributes(
 
 
 triangular_solve_p = define(
-    Kernel("triangular_solve", (1, 2), _results, _attributes), multiple_results=True
+    Kernel("triangular_solve", (1, 2), _results, _attributes, columns=1), multiple_results=True
 )
 
 
