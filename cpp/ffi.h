@@ -13,6 +13,7 @@
 #include <new>
 #include <string>
 
+#include "batch.h"
 #include "core.h"
 #include "xla/ffi/api/ffi.h"
 
@@ -81,28 +82,53 @@ inline void advise_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std:
 #endif
 }
 
-// Uninitialized scratch memory for one call.
+// Uninitialized memory for one worker, or none of it, which is not a failure.
 class Scratch {
  public:
-  explicit Scratch(std::size_t bytes) : data_(std::aligned_alloc(64, (bytes + 64) / 64 * 64)) {
+  explicit Scratch(std::size_t bytes)
+      : bytes_(bytes), data_(bytes ? std::aligned_alloc(64, (bytes + 63) / 64 * 64) : nullptr) {
     if (data_) advise_huge_pages(data_, bytes);
   }
   ~Scratch() { std::free(data_); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
-  explicit operator bool() const { return data_ != nullptr; }
+  explicit operator bool() const { return data_ || !bytes_; }
   template <class T>
   T* as() const {
     return static_cast<T*>(data_);
   }
 
  private:
+  std::size_t bytes_;
   void* data_;
 };
 
-inline ffi::Error out_of_memory(const char* what) {
+// Calls body(i, workspace) for every element of a batch, on the threads of XLA's pool, with `workspace`
+// entries of type W per worker. `nanoseconds` predicts one element, within a factor of a few.
+template <class W, class Body>
+ffi::Error for_batch(ffi::ThreadPool& pool, Offset batch, double nanoseconds, Offset workspace,
+                     const Body& body) {
+  const std::size_t bytes = workspace * sizeof(W);
+  const auto make = [&] { return Scratch(bytes); };
+  if (for_elements(pool, batch, nanoseconds, make,
+                   [&](Offset i, const Scratch& scratch) { body(i, scratch.as<W>()); }))
+    return ffi::Error::Success();
   return ffi::Error(ffi::ErrorCode::kResourceExhausted,
-                    std::string("elimax: out of memory for the workspace of ") + what);
+                    "elimax: out of memory for a workspace of " + std::to_string(bytes) + " bytes");
+}
+
+// The same for a body(i) that needs none.
+template <class Body>
+ffi::Error for_batch(ffi::ThreadPool& pool, Offset batch, double nanoseconds, const Body& body) {
+  return for_batch<char>(pool, batch, nanoseconds, 0, [&](Offset i, char*) { body(i); });
+}
+
+// Predicted nanoseconds of one sweep over the fronts, and of one over the factor for each right-hand side.
+inline double sweep_time(const Symbolic& symbolic) {
+  return 2.0 * static_cast<double>(symbolic.factor_size()) + symbolic.flops / 20;
+}
+inline double solve_time(const Symbolic& symbolic, Offset k) {
+  return 0.5 * static_cast<double>(symbolic.factor_size()) * static_cast<double>(k);
 }
 
 }  // namespace elimax

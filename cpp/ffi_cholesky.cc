@@ -2,27 +2,32 @@
 //
 // Each handler looks its structures up by hash, loops over the batch and calls one kernel of core.h.
 
-#include <algorithm>
-
 #include "ffi.h"
 
 namespace elimax {
 namespace {
 
-// The sentence that the user reads, with {column}, {entry} and {batch} filled in.
-ffi::Error failure(std::string_view sentence, Status status, Offset batch, Offset n_batch) {
-  std::string text(sentence);
-  const auto fill = [&](std::string_view name, const std::string& value) {
-    if (const auto at = text.find(name); at != std::string::npos) text.replace(at, name.size(), value);
-  };
-  fill("{column}", std::to_string(status.code > 0 ? status.code - 1 : status.detail));
-  fill("{entry}", std::to_string(status.detail));
-  if (n_batch > 1) text += " (batch element " + std::to_string(batch) + ")";
-  return ffi::Error(ffi::ErrorCode::kInvalidArgument, std::move(text));
+// The error of the first failing element, if there is one: the sentence that the user reads, with {column}
+// and {entry} filled in. An empty sentence means that failure is reported by status alone.
+template <class StatusOf, class SentenceOf>
+ffi::Error first_failure(Offset batch, const StatusOf& status_of, const SentenceOf& sentence_of) {
+  for (Offset i = 0; i < batch; ++i) {
+    const Status status = status_of(i);
+    std::string text(status.code == 0 ? "" : sentence_of(status));
+    if (text.empty()) continue;
+    const auto fill = [&](std::string_view name, Index value) {
+      if (const auto at = text.find(name); at != std::string::npos)
+        text.replace(at, name.size(), std::to_string(value));
+    };
+    fill("{column}", status.code > 0 ? status.code - 1 : status.detail);
+    fill("{entry}", status.detail);
+    if (batch > 1) text += " (batch element " + std::to_string(i) + ")";
+    return ffi::Error(ffi::ErrorCode::kInvalidArgument, std::move(text));
+  }
+  return ffi::Error::Success();
 }
 
-// An empty sentence means that failure is reported by status alone.
-ffi::Error cholesky_handler(ffi::AnyBuffer values, ffi::Result<ffi::AnyBuffer> factor,
+ffi::Error cholesky_handler(ffi::ThreadPool pool, ffi::AnyBuffer values, ffi::Result<ffi::AnyBuffer> factor,
                             ffi::Result<ffi::AnyBuffer> status, ffi::Result<ffi::AnyBuffer> detail,
                             std::int64_t symbolic_high, std::int64_t symbolic_low,
                             std::int64_t embedding_high, std::int64_t embedding_low,
@@ -35,22 +40,23 @@ ffi::Error cholesky_handler(ffi::AnyBuffer values, ffi::Result<ffi::AnyBuffer> f
     const Batched<const T> a(values, 1);
     const Batched<T> L(*factor, 1);
     const Batched<Index> code(*status, 0), place(*detail, 0);
-    const Scratch scratch(cholesky_workspace(*symbolic) * sizeof(T));
-    if (!scratch) return out_of_memory("a Cholesky factorization");
     advise_huge_pages(L[0], factor->size_bytes());
     count(Counter::factorization, L.batch());
-    for (Offset i = 0; i < L.batch(); ++i) {
-      const Status result = cholesky<T>(*symbolic, *embedding, a[i], L[i], scratch.as<T>());
+    const auto factorize = [&](Offset i, T* workspace) {
+      const Status result = cholesky<T>(*symbolic, *embedding, a[i], L[i], workspace);
       *code[i] = result.code;
       *place[i] = result.detail;
-      const std::string_view sentence = result.code > 0 ? pivot_sentence : not_finite_sentence;
-      if (result.code != 0 && !sentence.empty()) return failure(sentence, result, i, L.batch());
-    }
-    return ffi::Error::Success();
+    };
+    const ffi::Error error =
+        for_batch<T>(pool, L.batch(), sweep_time(*symbolic), cholesky_workspace(*symbolic), factorize);
+    if (error.failure()) return error;
+    return first_failure(
+        L.batch(), [&](Offset i) { return Status{*code[i], *place[i]}; },
+        [&](Status failed) { return failed.code > 0 ? pivot_sentence : not_finite_sentence; });
   });
 }
 
-ffi::Error logdet_handler(ffi::AnyBuffer factor, ffi::Result<ffi::AnyBuffer> logdet,
+ffi::Error logdet_handler(ffi::ThreadPool pool, ffi::AnyBuffer factor, ffi::Result<ffi::AnyBuffer> logdet,
                           std::int64_t symbolic_high, std::int64_t symbolic_low) {
   const auto symbolic = find<Symbolic>(hash_of(symbolic_high, symbolic_low));
   if (!symbolic) return unknown_structure();
@@ -58,35 +64,33 @@ ffi::Error logdet_handler(ffi::AnyBuffer factor, ffi::Result<ffi::AnyBuffer> log
     using T = decltype(scalar);
     const Batched<const T> L(factor, 1);
     const Batched<Real<T>> result(*logdet, 0);
-    for (Offset i = 0; i < result.batch(); ++i) *result[i] = cholesky_logdet<T>(*symbolic, L[i]);
-    return ffi::Error::Success();
+    return for_batch(pool, result.batch(), 2.0 * symbolic->n,
+                     [&](Offset i) { *result[i] = cholesky_logdet<T>(*symbolic, L[i]); });
   });
 }
 
-ffi::Error solve_handler(ffi::AnyBuffer factor, ffi::AnyBuffer right_hand_side,
+ffi::Error solve_handler(ffi::ThreadPool pool, ffi::AnyBuffer factor, ffi::AnyBuffer right_hand_side,
                          ffi::Result<ffi::AnyBuffer> solution, std::int64_t symbolic_high,
-                         std::int64_t symbolic_low, std::int64_t part) {
+                         std::int64_t symbolic_low, std::int64_t part_code) {
   const auto symbolic = find<Symbolic>(hash_of(symbolic_high, symbolic_low));
   if (!symbolic) return unknown_structure();
+  const auto part = static_cast<SolvePart>(part_code);
   return for_scalar(factor.element_type(), [&](auto scalar) -> ffi::Error {
     using T = decltype(scalar);
     const Batched<const T> L(factor, 1), b(right_hand_side, 2);
     const Batched<T> x(*solution, 2);
     const auto k = static_cast<Index>(right_hand_side.dimensions().back());
-    const Scratch scratch(solve_workspace(*symbolic, k) * sizeof(T));
-    if (!scratch) return out_of_memory("a solve");
     count(Counter::solve, x.batch());
-    for (Offset i = 0; i < x.batch(); ++i) {
-      cholesky_solve<T>(*symbolic, static_cast<SolvePart>(part), L[i], b[i], k, x[i], scratch.as<T>());
-    }
-    return ffi::Error::Success();
+    return for_batch<T>(
+        pool, x.batch(), solve_time(*symbolic, k), solve_workspace(*symbolic, k),
+        [&](Offset i, T* workspace) { cholesky_solve<T>(*symbolic, part, L[i], b[i], k, x[i], workspace); });
   });
 }
 
-ffi::Error inverse_gradient_handler(ffi::AnyBuffer factor, ffi::RemainingArgs directions,
-                                    ffi::Result<ffi::AnyBuffer> gradient, std::int64_t symbolic_high,
-                                    std::int64_t symbolic_low, std::int64_t embedding_high,
-                                    std::int64_t embedding_low) {
+ffi::Error inverse_gradient_handler(ffi::ThreadPool pool, ffi::AnyBuffer factor,
+                                    ffi::RemainingArgs directions, ffi::Result<ffi::AnyBuffer> gradient,
+                                    std::int64_t symbolic_high, std::int64_t symbolic_low,
+                                    std::int64_t embedding_high, std::int64_t embedding_low) {
   const auto symbolic = find<Symbolic>(hash_of(symbolic_high, symbolic_low));
   const auto embedding = find<Embedding>(hash_of(embedding_high, embedding_low));
   if (!symbolic || !embedding) return unknown_structure();
@@ -95,28 +99,27 @@ ffi::Error inverse_gradient_handler(ffi::AnyBuffer factor, ffi::RemainingArgs di
     const auto order = static_cast<Index>(directions.size());
     const Batched<const T> L(factor, 1);
     const Batched<T> result(*gradient, 1);
-    std::vector<Batched<const T>> v;
-    std::vector<const T*> v_element(order);
+    std::vector<const T*> v(result.batch() * order);  // those of each element in a row
     for (Index d = 0; d < order; ++d) {
       auto direction = directions.get<ffi::AnyBuffer>(d);
       if (!direction.has_value()) return direction.error();
-      v.emplace_back(*direction, 1);
+      const Batched<const T> element(*direction, 1);
+      for (Offset i = 0; i < result.batch(); ++i) v[i * order + d] = element[i];
     }
-    const Scratch scratch(inverse_gradient_workspace(*symbolic, order) * sizeof(T));
-    if (!scratch) return out_of_memory("a selected inverse");
     count(Counter::inverse_gradient, result.batch());
-    for (Offset i = 0; i < result.batch(); ++i) {
-      for (Index d = 0; d < order; ++d) v_element[d] = v[d][i];
-      inverse_gradient<T>(*symbolic, *embedding, L[i], v_element, result[i], scratch.as<T>());
-    }
-    return ffi::Error::Success();
+    return for_batch<T>(pool, result.batch(), 2 * (order + 1) * sweep_time(*symbolic),
+                        inverse_gradient_workspace(*symbolic, order), [&](Offset i, T* workspace) {
+                          const In<const T*> v_i(v.data() + i * order, order);
+                          inverse_gradient<T>(*symbolic, *embedding, L[i], v_i, result[i], workspace);
+                        });
   });
 }
 
-ffi::Error triangular_solve_handler(ffi::AnyBuffer values, ffi::AnyBuffer right_hand_side,
-                                    ffi::Result<ffi::AnyBuffer> solution, ffi::Result<ffi::AnyBuffer> status,
-                                    std::int64_t pattern_high, std::int64_t pattern_low, bool lower,
-                                    bool transpose, bool unit_diagonal, std::string_view sentence) {
+ffi::Error triangular_solve_handler(ffi::ThreadPool pool, ffi::AnyBuffer values,
+                                    ffi::AnyBuffer right_hand_side, ffi::Result<ffi::AnyBuffer> solution,
+                                    ffi::Result<ffi::AnyBuffer> status, std::int64_t pattern_high,
+                                    std::int64_t pattern_low, bool lower, bool transpose, bool unit_diagonal,
+                                    std::string_view sentence) {
   const auto pattern = find<Pattern>(hash_of(pattern_high, pattern_low));
   if (!pattern) return unknown_structure();
   return for_scalar(values.element_type(), [&](auto scalar) -> ffi::Error {
@@ -125,13 +128,15 @@ ffi::Error triangular_solve_handler(ffi::AnyBuffer values, ffi::AnyBuffer right_
     const Batched<T> x(*solution, 2);
     const Batched<Index> code(*status, 0);
     const auto k = static_cast<Index>(right_hand_side.dimensions().back());
-    for (Offset i = 0; i < x.batch(); ++i) {
+    const ffi::Error error = for_batch(pool, x.batch(), 1.0 * pattern->rows.size() * k, [&](Offset i) {
       const Status result =
           triangular_solve<T>(*pattern, lower, transpose, unit_diagonal, t[i], b[i], k, x[i]);
       *code[i] = result.code == 0 ? 0 : 1 + result.detail;
-      if (result.code != 0 && !sentence.empty()) return failure(sentence, result, i, x.batch());
-    }
-    return ffi::Error::Success();
+    });
+    if (error.failure()) return error;
+    return first_failure(
+        x.batch(), [&](Offset i) { return Status{*code[i], *code[i] - 1}; },
+        [&](Status) { return sentence; });
   });
 }
 
@@ -144,6 +149,7 @@ using namespace elimax;
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_cholesky, cholesky_handler,
                               ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::AnyBuffer>()
                                   .Ret<ffi::AnyBuffer>()
                                   .Ret<ffi::AnyBuffer>()
@@ -157,6 +163,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_cholesky, cholesky_handler,
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_logdet, logdet_handler,
                               ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::AnyBuffer>()
                                   .Ret<ffi::AnyBuffer>()
                                   .Attr<std::int64_t>("symbolic_high")
@@ -164,6 +171,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_logdet, logdet_handler,
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_solve, solve_handler,
                               ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::AnyBuffer>()
                                   .Arg<ffi::AnyBuffer>()
                                   .Ret<ffi::AnyBuffer>()
@@ -173,6 +181,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_solve, solve_handler,
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_inverse_gradient, inverse_gradient_handler,
                               ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::AnyBuffer>()
                                   .RemainingArgs()
                                   .Ret<ffi::AnyBuffer>()
@@ -183,6 +192,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_inverse_gradient, inverse_gradient_handler,
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_triangular_solve, triangular_solve_handler,
                               ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::AnyBuffer>()
                                   .Arg<ffi::AnyBuffer>()
                                   .Ret<ffi::AnyBuffer>()

@@ -12,8 +12,9 @@ enum class Slot : std::int32_t { first = 0, second = 1, third = 2 };
 
 // t(v, x, y): v is `first`, x `second`, y `third`.
 template <Slot slot>
-ffi::Error product_handler(ffi::AnyBuffer left, ffi::AnyBuffer right, ffi::Result<ffi::AnyBuffer> result,
-                           std::int64_t pattern_high, std::int64_t pattern_low, std::int64_t storage_code) {
+ffi::Error product_handler(ffi::ThreadPool pool, ffi::AnyBuffer left, ffi::AnyBuffer right,
+                           ffi::Result<ffi::AnyBuffer> result, std::int64_t pattern_high,
+                           std::int64_t pattern_low, std::int64_t storage_code) {
   const auto pattern = find<Pattern>(hash_of(pattern_high, pattern_low));
   if (!pattern) return unknown_structure();
   const auto storage = static_cast<Storage>(storage_code);
@@ -22,7 +23,7 @@ ffi::Error product_handler(ffi::AnyBuffer left, ffi::AnyBuffer right, ffi::Resul
     const auto k = static_cast<Index>(right.dimensions().back());
     const Batched<const T> l(left, slot == Slot::first ? 2 : 1), r(right, 2);
     const Batched<T> out(*result, slot == Slot::first ? 1 : 2);
-    for (Offset i = 0; i < out.batch(); ++i) {
+    return for_batch(pool, out.batch(), 2.0 * pattern->rows.size() * k, [&](Offset i) {
       if constexpr (slot == Slot::first) {
         product_v<T>(*pattern, storage, r[i], l[i], k, out[i]);
       } else if constexpr (slot == Slot::second) {
@@ -30,62 +31,60 @@ ffi::Error product_handler(ffi::AnyBuffer left, ffi::AnyBuffer right, ffi::Resul
       } else {
         product_y<T>(*pattern, storage, l[i], r[i], k, out[i]);
       }
-    }
-    return ffi::Error::Success();
+    });
   });
 }
 
 // t(a, b, c): a is `first`, b `second`, c `third`.
 template <Slot slot>
-ffi::Error contract_handler(ffi::AnyBuffer left, ffi::AnyBuffer right, ffi::Result<ffi::AnyBuffer> result,
-                            std::int64_t a_high, std::int64_t a_low, std::int64_t b_high, std::int64_t b_low,
-                            std::int64_t c_high, std::int64_t c_low) {
+ffi::Error contract_handler(ffi::ThreadPool pool, ffi::AnyBuffer left, ffi::AnyBuffer right,
+                            ffi::Result<ffi::AnyBuffer> result, std::int64_t a_high, std::int64_t a_low,
+                            std::int64_t b_high, std::int64_t b_low, std::int64_t c_high,
+                            std::int64_t c_low) {
   const auto A = find<Pattern>(hash_of(a_high, a_low));
   const auto B = find<Pattern>(hash_of(b_high, b_low));
   const auto C = find<Pattern>(hash_of(c_high, c_low));
   if (!A || !B || !C) return unknown_structure();
-  const Scratch scratch(C->n_rows * sizeof(Index));
-  if (!scratch) return out_of_memory("a product of sparse matrices");
   return for_scalar(left.element_type(), [&](auto scalar) -> ffi::Error {
     using T = decltype(scalar);
     const Batched<const T> l(left, 1), r(right, 1);
     const Batched<T> out(*result, 1);
-    for (Offset i = 0; i < out.batch(); ++i) {
+    const double time = 4.0 * (A->rows.size() + B->rows.size() + C->rows.size());
+    return for_batch<Index>(pool, out.batch(), time, C->n_rows, [&](Offset i, Index* work) {
       if constexpr (slot == Slot::first) {
-        contract_a<T>(*A, *B, *C, r[i], l[i], out[i], scratch.as<Index>());
+        contract_a<T>(*A, *B, *C, r[i], l[i], out[i], work);
       } else if constexpr (slot == Slot::second) {
-        contract_b<T>(*A, *B, *C, r[i], l[i], out[i], scratch.as<Index>());
+        contract_b<T>(*A, *B, *C, r[i], l[i], out[i], work);
       } else {
-        contract_c<T>(*A, *B, *C, l[i], r[i], out[i], scratch.as<Index>());
+        contract_c<T>(*A, *B, *C, l[i], r[i], out[i], work);
       }
-    }
-    return ffi::Error::Success();
+    });
   });
 }
 
 // Gather, or its transpose.
 template <bool transposed>
-ffi::Error map_handler(ffi::AnyBuffer input, ffi::Result<ffi::AnyBuffer> output, std::int64_t map_high,
-                       std::int64_t map_low) {
+ffi::Error map_handler(ffi::ThreadPool pool, ffi::AnyBuffer input, ffi::Result<ffi::AnyBuffer> output,
+                       std::int64_t map_high, std::int64_t map_low) {
   const auto map = find<IndexMap>(hash_of(map_high, map_low));
   if (!map) return unknown_structure();
   return for_scalar(input.element_type(), [&](auto scalar) -> ffi::Error {
     using T = decltype(scalar);
     const Batched<const T> in(input, 1);
     const Batched<T> out(*output, 1);
-    for (Offset i = 0; i < out.batch(); ++i) {
+    return for_batch(pool, out.batch(), 1.0 * (in.size() + out.size()), [&](Offset i) {
       if constexpr (transposed) {
         scatter<T>(map->map, in[i], out[i], out.size());
       } else {
         gather<T>(map->map, in[i], out[i]);
       }
-    }
-    return ffi::Error::Success();
+    });
   });
 }
 
 auto product_binding() {
   return ffi::Ffi::Bind()
+      .Ctx<ffi::ThreadPool>()
       .Arg<ffi::AnyBuffer>()
       .Arg<ffi::AnyBuffer>()
       .Ret<ffi::AnyBuffer>()
@@ -96,6 +95,7 @@ auto product_binding() {
 
 auto contract_binding() {
   return ffi::Ffi::Bind()
+      .Ctx<ffi::ThreadPool>()
       .Arg<ffi::AnyBuffer>()
       .Arg<ffi::AnyBuffer>()
       .Ret<ffi::AnyBuffer>()
@@ -109,6 +109,7 @@ auto contract_binding() {
 
 auto map_binding() {
   return ffi::Ffi::Bind()
+      .Ctx<ffi::ThreadPool>()
       .Arg<ffi::AnyBuffer>()
       .Ret<ffi::AnyBuffer>()
       .Attr<std::int64_t>("map_high")
