@@ -8,7 +8,7 @@ Batching: every operand may carry one leading batch dimension; one without it is
 batch. Nested `vmap`s are folded into that one dimension, so a batch of any depth is one native call. Where
 only the right-hand sides are batched, they become columns of one call per matrix.
 
-Derivatives are not told here but in `derivative.py`.
+Derivatives are not told here but in `derivative.py`; Taylor mode follows from them (`taylor.py`).
 """
 
 import dataclasses
@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
 
+from elimax._primitive.taylor import define_taylor_rule
 from elimax._structure import _native
 
 Shape = jax.ShapeDtypeStruct
@@ -125,6 +126,7 @@ def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
     primitive.def_abstract_eval(abstract)
     primitive.def_impl(functools.partial(_evaluate, primitive))
     batching.primitive_batchers[primitive] = batch
+    define_taylor_rule(primitive)
     mlir.register_lowering(primitive, functools.partial(_wrong_platform, primitive.name))
     mlir.register_lowering(
         primitive, mlir.lower_fun(call, multiple_results=multiple_results), platform="cpu"
