@@ -16,7 +16,7 @@ import elimax as ex
 from benchmarks.gallery import read
 from benchmarks.machine import revision
 from benchmarks.peers.peer import residual, right_hand_sides, serve
-from elimax._structure import symbolic as analysis
+from elimax._structure import structure
 
 
 def main(path: Path) -> None:
@@ -65,7 +65,7 @@ def main(path: Path) -> None:
         return {"residual": residual(A, x, b), "logdet": float(logdet(Q.values))}
 
     def analyze(scale: float):
-        analysis._analyze.cache_clear()  # a pattern is analyzed once and remembered
+        structure.forget()  # a pattern is analyzed once and remembered
         return lambda: ex.analyze(Q)
 
     operations = {

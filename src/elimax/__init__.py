@@ -24,6 +24,7 @@ from elimax._matrix import SymmetricMatrix as SymmetricMatrix
 from elimax._matrix import block as block
 from elimax._matrix import block_diag as block_diag
 from elimax._matrix import kron as kron
+from elimax._primitive.define import clear_structures as clear_structures
 from elimax._results import FactorizationError as FactorizationError
 from elimax._structure.pattern import Pattern as Pattern
 from elimax._structure.symbolic import Symbolic as Symbolic

@@ -23,6 +23,7 @@ from jax.interpreters import batching, mlir
 
 from elimax._primitive.taylor import define_taylor_rule
 from elimax._structure import _native
+from elimax._structure.structure import Structure, forget
 
 Shape = jax.ShapeDtypeStruct
 
@@ -34,7 +35,8 @@ class Kernel:
     - `ranks`: the rank of each operand; the last one holds for all further operands.
     - `results`: shapes and dtypes of the results, from those of the operands and the static parameters. A
       single `Shape` instead of a tuple means a primitive with one result.
-    - `attributes`: from the static parameters, the attributes of the native call; pins the structures.
+    - `attributes`: from the static parameters, the attributes of the native call. A structure under the
+      name NAME is pinned, and reaches the kernel as its hash in NAME_high and NAME_low.
     - `target`: the native handler, the symbol `elimax_TARGET` of the shared library; the name, if empty.
     - `n_derivative_only`: how many leading operands the kernel never sees: values of A that only derivative
       rules need.
@@ -109,7 +111,10 @@ def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
     def call(*operands: jax.Array, **params: Any) -> Any:
         results = kernel.result_shapes(operands, params)
         native = jax.ffi.ffi_call(target, results if multiple_results else results[0])
-        return native(*operands[kernel.n_derivative_only :], **kernel.attributes(**params))
+        attributes: dict[str, Any] = {}
+        for name, value in kernel.attributes(**params).items():
+            attributes |= value.pin(name) if isinstance(value, Structure) else {name: value}
+        return native(*operands[kernel.n_derivative_only :], **attributes)
 
     def batch(operands: Sequence[Any], dims: Sequence[Any], **params: Any) -> tuple[Any, Any]:
         def bind(*operands: Any) -> list[Any]:
@@ -151,6 +156,21 @@ def _jitted(primitive: Primitive, params: tuple[tuple[str, Any], ...]) -> Callab
     evaluate.__name__ = evaluate.__qualname__ = primitive.name
     evaluate.__dict__["_apply_primitive"] = True  # so that jax_debug_nans looks no deeper
     return jax.jit(evaluate)
+
+
+def clear_structures() -> None:
+    """Forgets every sparsity structure of this process, and what was compiled for single operations.
+
+    A compiled function keeps the structures that it uses registered with the native core, and analyses are
+    kept so that they need not be repeated. A process that sees ever new patterns gets the memory back by
+    calling this together with `jax.clear_caches()`. Matrices, patterns and factors remain valid.
+
+    A function that was compiled before and is called again without `jax.clear_caches()` fails, saying that
+    its structure is not registered; it never computes with another one.
+    """
+    _jitted.cache_clear()
+    forget()
+    _native.clear_structures()
 
 
 def _wrong_platform(name: str, ctx: Any, *operands: Any, **params: Any) -> Any:

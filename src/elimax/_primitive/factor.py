@@ -21,8 +21,8 @@ def _results(a: Shape, *, symbolic: Symbolic, embedding: Embedding, throw: bool)
 
 def _attributes(*, symbolic: Symbolic, embedding: Embedding, throw: bool):
     return {
-        **symbolic.pin(),
-        **embedding.pin(),
+        "symbolic": symbolic,
+        "embedding": embedding,
         "pivot_sentence": NOT_POSITIVE_DEFINITE_SENTENCE if throw else "",
         "not_finite_sentence": NOT_FINITE_SENTENCE if throw else "",
     }
@@ -49,7 +49,7 @@ def _values_results(a: Shape, factor: Shape, *, index_map: IndexMap):
 
 
 def _values_attributes(*, index_map: IndexMap):
-    return index_map.pin()
+    return {"map": index_map}
 
 
 factor_values_p = define(

@@ -28,7 +28,7 @@ _STORAGES = ("general", "symmetric", "hermitian")  # the numbers of Storage in c
 
 
 def _product_attributes(*, pattern: Pattern, storage: Storage) -> dict[str, Any]:
-    return {**pattern.pin(), "storage": _STORAGES.index(storage)}
+    return {"pattern": pattern, "storage": _STORAGES.index(storage)}
 
 
 product_v_p: Primitive = define(
@@ -79,18 +79,12 @@ def product(
 
 
 def _contract(slot: str) -> Primitive:
-    def attributes(**patterns: Pattern) -> dict[str, Any]:
-        attributes: dict[str, Any] = {}
-        for name, pattern in patterns.items():
-            attributes.update(pattern.pin(name))
-        return attributes
-
     return define(
         Kernel(
             f"contract_{slot}",
             ranks=(1, 1),
             results=lambda left, right, **patterns: Shape((patterns[slot].nnz,), left.dtype),
-            attributes=attributes,
+            attributes=lambda **patterns: patterns,
         )
     )
 
@@ -120,7 +114,7 @@ def contract(
 
 
 def _map_attributes(*, index_map: IndexMap) -> dict[str, Any]:
-    return index_map.pin()
+    return {"map": index_map}
 
 
 gather_p = define(

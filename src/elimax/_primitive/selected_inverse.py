@@ -19,7 +19,7 @@ def _logdet_results(a: Shape, factor: Shape, *, symbolic: Symbolic, embedding: E
 
 
 def _logdet_attributes(*, symbolic: Symbolic, embedding: Embedding):
-    return symbolic.pin()
+    return {"symbolic": symbolic}
 
 
 def _gradient_results(a: Shape, factor: Shape, *v: Shape, symbolic: Symbolic, embedding: Embedding):
@@ -27,7 +27,7 @@ def _gradient_results(a: Shape, factor: Shape, *v: Shape, symbolic: Symbolic, em
 
 
 def _gradient_attributes(*, symbolic: Symbolic, embedding: Embedding):
-    return {**symbolic.pin(), **embedding.pin()}
+    return {"symbolic": symbolic, "embedding": embedding}
 
 
 logdet_p = define(

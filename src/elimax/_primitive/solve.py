@@ -16,7 +16,7 @@ def _results(a: Shape, factor: Shape, b: Shape, *, symbolic, embedding, part):
 
 
 def _attributes(*, symbolic: Symbolic, embedding: Embedding, part: Part):
-    return {**symbolic.pin(), "part": _PARTS.index(part)}
+    return {"symbolic": symbolic, "part": _PARTS.index(part)}
 
 
 solve_p = define(Kernel("solve", (1, 1, 2), _results, _attributes, n_derivative_only=1, columns=2))

@@ -16,7 +16,7 @@ def _attributes(
     *, pattern: Pattern, lower: bool, transpose: bool, unit_diagonal: bool, throw: bool
 ):
     return {
-        **pattern.pin(),
+        "pattern": pattern,
         "lower": lower,
         "transpose": transpose,
         "unit_diagonal": unit_diagonal,

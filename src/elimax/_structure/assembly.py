@@ -1,16 +1,15 @@
 """Patterns put together from patterns: Kronecker products and blocks."""
 
-import functools
-
 import numpy as np
 
 from elimax._structure.index_map import IndexMap
 from elimax._structure.pattern import Pattern
+from elimax._structure.structure import cached
 
 Blocks = tuple[tuple[Pattern | None, ...], ...]
 
 
-@functools.lru_cache(maxsize=64)
+@cached(64)
 def kron(A: Pattern, B: Pattern) -> tuple[Pattern, IndexMap, IndexMap]:
     """The pattern of the Kronecker product of two general patterns.
 
@@ -26,7 +25,7 @@ def kron(A: Pattern, B: Pattern) -> tuple[Pattern, IndexMap, IndexMap]:
     return pattern, IndexMap(entry_a, A.nnz), IndexMap(entry_b, B.nnz)
 
 
-@functools.lru_cache(maxsize=64)
+@cached(64)
 def block(blocks: Blocks) -> tuple[Pattern, IndexMap]:
     """The pattern of a matrix of blocks; None is a block of zeros.
 
@@ -66,7 +65,7 @@ def _sizes(count: int, line: str, found: list[tuple[int, tuple[int, int], int]])
     return sizes
 
 
-@functools.lru_cache(maxsize=64)
+@cached(64)
 def block_diagonal(patterns: tuple[Pattern, ...]) -> tuple[Pattern, IndexMap]:
     """The pattern with the given ones along its diagonal; symmetric if all of them are.
 

@@ -11,13 +11,13 @@ which sums into the input. With the map `[1, ~0, ZERO]`,
 
 import dataclasses
 import functools
-import hashlib
 import operator
 from typing import Any
 
 import numpy as np
 
 from elimax._structure import _native
+from elimax._structure.structure import Structure
 
 ZERO = -(2**31)
 LARGEST = 2**31 - 1
@@ -73,17 +73,8 @@ def frozen(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def content_digest(kind: str, header: tuple[int, ...], *arrays: np.ndarray) -> bytes:
-    """The 128-bit hash by which compiled programs name a structure."""
-    digest = hashlib.blake2b(digest_size=16, person=kind.encode())
-    digest.update(np.array(header, np.int64).tobytes())
-    for array in arrays:
-        digest.update(array.data)
-    return digest.digest()
-
-
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class IndexMap:
+class IndexMap(Structure):
     """An immutable map of positions, compared and hashed by content.
 
     **Arguments:**
@@ -95,6 +86,7 @@ class IndexMap:
     **Raises:** `ValueError` if an index lies outside of the input.
     """
 
+    kind = "map"
     indices: np.ndarray
     input_size: int
 
@@ -114,9 +106,12 @@ class IndexMap:
     def output_size(self) -> int:
         return self.indices.size
 
-    @functools.cached_property
-    def digest(self) -> bytes:
-        return content_digest("index map", (self.input_size, self.output_size), self.indices)
+    @property
+    def content(self) -> tuple[tuple[int, ...], tuple[np.ndarray, ...]]:
+        return (self.input_size,), (self.indices,)
+
+    def _pin(self) -> None:
+        _native.pin_map(self.indices, self.digest)
 
     @functools.cached_property
     def is_identity(self) -> bool:
@@ -129,22 +124,6 @@ class IndexMap:
         """The same map for symmetric instead of Hermitian values: `~q` becomes `q`."""
         marked = (self.indices < 0) & (self.indices != ZERO)
         return IndexMap(np.where(marked, ~self.indices, self.indices), self.input_size)
-
-    def pin(self, name: str = "map") -> dict[str, np.int64]:
-        """Registers the map with the native core; the attributes by which an FFI call names it."""
-        _native.pin_map(self.indices, self.digest)
-        return _native.hash_attributes(name, self.digest)
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        return isinstance(other, IndexMap) and self.digest == other.digest
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return IndexMap, (self.indices, self.input_size)
 
     def __repr__(self) -> str:
         return f"IndexMap({self.output_size} from {self.input_size})"

@@ -16,8 +16,7 @@ All of this happens on the host; what a trace asks for again and again is cached
 
 import dataclasses
 import functools
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -28,22 +27,15 @@ from elimax._structure.index_map import (
     ZERO,
     IndexMap,
     check_range,
-    content_digest,
     frozen,
     index_array,
     matrix_shape,
 )
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _cached(method: F) -> F:
-    """Keeps the results for the last arguments, which are compared by content."""
-    return cast(F, functools.lru_cache(maxsize=64)(method))
+from elimax._structure.structure import Structure, cached
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Pattern:
+class Pattern(Structure):
     """The positions of a sparse matrix that may be nonzero: canonical, immutable, hashed by content.
 
     **Arguments:**
@@ -59,6 +51,7 @@ class Pattern:
     are not concrete integers.
     """
 
+    kind = "pattern"
     shape: tuple[int, int]
     column_pointers: np.ndarray
     rows: np.ndarray
@@ -186,20 +179,16 @@ class Pattern:
         mirrored = np.count_nonzero(self.rows != self.columns) if self.symmetric else 0
         return (self.nnz + mirrored) / max(1, self.shape[0] * self.shape[1])
 
-    @functools.cached_property
-    def digest(self) -> bytes:
-        """128 bits that identify the content."""
-        header = (*self.shape, self.symmetric)
-        return content_digest("pattern", header, self.column_pointers, self.rows)
+    @property
+    def content(self) -> tuple[tuple[int, ...], tuple[np.ndarray, ...]]:
+        return (*self.shape, self.symmetric), (self.column_pointers, self.rows)
+
+    def _pin(self) -> None:
+        _native.pin_pattern(self.shape, self.column_pointers, self.rows, self.digest)
 
     def _keys(self) -> np.ndarray:
         """The positions as increasing integers."""
         return self.columns.astype(np.int64) * self.shape[0] + self.rows
-
-    def pin(self, name: str = "pattern") -> dict[str, np.int64]:
-        """Registers the pattern natively; the attributes by which an FFI call names it."""
-        _native.pin_pattern(self.shape, self.column_pointers, self.rows, self.digest)
-        return _native.hash_attributes(name, self.digest)
 
     def to_scipy(self) -> scipy.sparse.csc_array:
         """The whole matrix (both triangles), with every entry True."""
@@ -209,7 +198,7 @@ class Pattern:
 
     # -- operations on one pattern; each index map reads the new values from the old ones
 
-    @_cached
+    @cached(64)
     def transpose(self) -> tuple["Pattern", IndexMap]:
         """The transposed pattern, and the map that gathers its values."""
         if self.symmetric:
@@ -220,7 +209,7 @@ class Pattern:
         np.cumsum(np.bincount(self.rows, minlength=m), out=pointers[1:])
         return Pattern((n, m), pointers, self.columns[order]), IndexMap(order, self.nnz)
 
-    @_cached
+    @cached(64)
     def to_general(self) -> tuple["Pattern", IndexMap]:
         """Both triangles of a symmetric pattern; entries above the diagonal are marked as conjugated."""
         entry = np.arange(self.nnz)
@@ -234,7 +223,7 @@ class Pattern:
         source[position.indices] = np.concatenate([entry, ~below])
         return general, IndexMap(source, self.nnz)
 
-    @_cached
+    @cached(64)
     def lower(self) -> tuple["Pattern", IndexMap]:
         """The lower triangle of a structurally symmetric pattern, as a symmetric pattern.
 
@@ -255,7 +244,7 @@ class Pattern:
         lower = Pattern.from_coo(self.rows[kept], self.columns[kept], self.shape, True)
         return lower, IndexMap(kept, self.nnz)
 
-    @_cached
+    @cached(64)
     def triangle(self, lower: bool, strict: bool = False) -> tuple["Pattern", IndexMap]:
         """The entries of one triangle of a general pattern, as a general pattern.
 
@@ -268,7 +257,7 @@ class Pattern:
         pattern = Pattern.from_coo(self.rows[kept], self.columns[kept], self.shape)
         return pattern, IndexMap(kept, self.nnz)
 
-    @_cached
+    @cached(64)
     def diagonal(self) -> IndexMap:
         """Gathers the diagonal of a matrix; `ZERO` where the pattern has no entry."""
         source = np.full(min(self.shape), ZERO, np.int64)
@@ -276,19 +265,19 @@ class Pattern:
         source[self.rows[entry]] = entry
         return IndexMap(source, self.nnz)
 
-    @_cached
+    @cached(64)
     def with_diagonal(self) -> "Pattern":
         """The pattern together with its whole diagonal."""
         size = np.arange(min(self.shape))
         return self.union(Pattern.from_coo(size, size, self.shape, self.symmetric))
 
-    @_cached
+    @cached(64)
     def real_diagonal(self) -> IndexMap:
         """Conjugates the diagonal: half of a value and its image make a Hermitian diagonal real."""
         entry = np.arange(self.nnz)
         return IndexMap(np.where(self.rows == self.columns, ~entry, entry), self.nnz)
 
-    @_cached
+    @cached(64)
     def dense_map(self) -> IndexMap:
         """The place of every entry in the row-major m x n array; scattering by it fills the array.
 
@@ -303,7 +292,7 @@ class Pattern:
 
     # -- operations on two patterns
 
-    @_cached
+    @cached(64)
     def union(self, other: "Pattern") -> "Pattern":
         """The positions that either pattern holds."""
         _check_alike("union", self, other)
@@ -314,14 +303,14 @@ class Pattern:
         cols, rows = np.divmod(keys[np.diff(keys, prepend=-1) > 0], self.shape[0])
         return Pattern.from_coo(rows, cols, self.shape, self.symmetric)
 
-    @_cached
+    @cached(64)
     def intersection(self, other: "Pattern") -> "Pattern":
         """The positions that both patterns hold."""
         _check_alike("intersection", self, other)
         common = _find(self._keys(), other._keys()) >= 0
         return Pattern.from_coo(self.rows[common], self.columns[common], self.shape, self.symmetric)
 
-    @_cached
+    @cached(64)
     def product(self, other: "Pattern") -> "Pattern":
         """The pattern of A B: general, without regard to cancellation."""
         if self.shape[1] != other.shape[0]:
@@ -329,7 +318,7 @@ class Pattern:
         # Sums of True are True: nothing cancels.
         return Pattern.from_scipy(self.to_scipy() @ other.to_scipy())
 
-    @_cached
+    @cached(64)
     def embedding(self, larger: "Pattern") -> IndexMap:
         """The position in `larger` of every entry of this pattern.
 
@@ -348,19 +337,6 @@ class Pattern:
                 f"embedding: entry {k} at ({self.rows[k]}, {self.columns[k]}) is not in the larger pattern"
             )
         return IndexMap(position, larger.nnz)
-
-    # -- identity
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        return isinstance(other, Pattern) and self.digest == other.digest
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Pattern, (self.shape, self.column_pointers, self.rows, self.symmetric)
 
     def __repr__(self) -> str:
         flavor = ", symmetric=True" if self.symmetric else ""

@@ -3,13 +3,13 @@
 Each function returns the new pattern and the map that gathers its values from the old ones.
 """
 
-import functools
 from typing import Any
 
 import numpy as np
 
 from elimax._structure.index_map import IndexMap, check_range, index_array
 from elimax._structure.pattern import Pattern
+from elimax._structure.structure import cached
 
 
 def take(pattern: Pattern, rows: Any, cols: Any) -> tuple[Pattern, IndexMap]:
@@ -28,7 +28,7 @@ def take(pattern: Pattern, rows: Any, cols: Any) -> tuple[Pattern, IndexMap]:
     return _take(pattern, rows.tobytes(), cols.tobytes())
 
 
-@functools.lru_cache(maxsize=64)
+@cached(64)
 def _take(pattern: Pattern, row_bytes: bytes, col_bytes: bytes) -> tuple[Pattern, IndexMap]:
     rows, cols = np.frombuffer(row_bytes, np.int64), np.frombuffer(col_bytes, np.int64)
     # Every chosen column expands into its entries, then every entry into the rows that choose it.

@@ -17,9 +17,10 @@ import functools
 import numpy as np
 
 from elimax._structure import _native
-from elimax._structure.index_map import LARGEST, IndexMap, content_digest
+from elimax._structure.index_map import LARGEST, IndexMap
 from elimax._structure.ordering import Ordering, given, order
 from elimax._structure.pattern import Pattern
+from elimax._structure.structure import Structure, cached
 
 # What a front with c columns and u rows below them takes, in nanoseconds: a constant; per entry of the panel
 # and of the update matrix; per flop, at full speed, which dense kernels reach beyond some order of the
@@ -33,7 +34,7 @@ _MANY_FLOPS_PER_ENTRY = 2e4
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Symbolic:
+class Symbolic(Structure):
     """The static structure of a Cholesky factorization: immutable, compared and hashed by content.
 
     `analyze` makes it. Two of them are equal if they stem from the same pattern and pivot sequence.
@@ -51,6 +52,7 @@ class Symbolic:
     **Raises:** `ValueError` if the pattern is not symmetric or `sequence` not a permutation of its rows.
     """
 
+    kind = "symbolic"
     pattern: Pattern
     sequence: np.ndarray
     ordering: str
@@ -135,10 +137,18 @@ class Symbolic:
 
     # -- what the numeric kernels need
 
-    def pin(self, name: str = "symbolic") -> dict[str, np.int64]:
-        """Registers the structure natively; the attributes by which an FFI call names it."""
+    @property
+    def content(self) -> tuple[tuple[int, ...], tuple[np.ndarray, ...]]:
+        # The layout is part of the identity: another version of Elimax may find another one.
+        relaxation = np.array(RELAXATION).view(np.int64)
+        return tuple(relaxation.tolist()), (self.sequence, self.permutation, self.super)
+
+    @property
+    def foundations(self) -> tuple[Structure, ...]:
+        return (self.pattern,)
+
+    def _pin(self) -> None:
         _native.pin_symbolic(self._handle, self.digest)
-        return _native.hash_attributes(name, self.digest)
 
     def embedding(self, pattern: Pattern) -> "Embedding":
         """Where the values of a symmetric pattern, in the caller's numbering, sit in the factor; cached.
@@ -155,25 +165,6 @@ class Symbolic:
         """
         return _factor_pattern(self)
 
-    # -- identity
-
-    @functools.cached_property
-    def digest(self) -> bytes:
-        """128 bits that identify the content."""
-        header = np.frombuffer(self.pattern.digest + np.array(RELAXATION).tobytes(), np.int64)
-        return content_digest("cholesky", tuple(header.tolist()), self.sequence)
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        return isinstance(other, Symbolic) and self.digest == other.digest
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
-
-    def __reduce__(self) -> tuple:
-        return Symbolic, (self.pattern, self.sequence, self.ordering)
-
     def __repr__(self) -> str:
         return (
             f"Symbolic(n={self.n}, nnz(L)={self.nnz}, flops={self.flops:.3g}, "
@@ -182,7 +173,7 @@ class Symbolic:
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Embedding:
+class Embedding(Structure):
     """Where the values of a symmetric pattern sit in a factor: immutable, compared and hashed by content.
 
     `Symbolic.embedding` makes it.
@@ -190,6 +181,7 @@ class Embedding:
     **Raises:** `ValueError` naming an entry that lies outside of the filled pattern L + L^T.
     """
 
+    kind = "embedding"
     symbolic: Symbolic
     pattern: Pattern
     _handle: _native.Handle = dataclasses.field(init=False)
@@ -214,27 +206,16 @@ class Embedding:
             )
         object.__setattr__(self, "_handle", handle)
 
-    def pin(self, name: str = "embedding") -> dict[str, np.int64]:
-        """Registers the embedding natively; the attributes by which an FFI call names it."""
+    @property
+    def content(self) -> tuple[tuple[int, ...], tuple[np.ndarray, ...]]:
+        return (), ()
+
+    @property
+    def foundations(self) -> tuple[Structure, ...]:
+        return self.symbolic, self.pattern
+
+    def _pin(self) -> None:
         _native.pin_embedding(self._handle, self.digest)
-        return _native.hash_attributes(name, self.digest)
-
-    @functools.cached_property
-    def digest(self) -> bytes:
-        """128 bits that identify the content."""
-        words = np.frombuffer(self.symbolic.digest + self.pattern.digest, np.int64)
-        return content_digest("embedding", tuple(words.tolist()))
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        return isinstance(other, Embedding) and self.digest == other.digest
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
-
-    def __reduce__(self) -> tuple:
-        return Embedding, (self.symbolic, self.pattern)
 
     def __repr__(self) -> str:
         return f"Embedding({self.pattern!r} in {self.symbolic!r})"
@@ -271,7 +252,7 @@ def _check_symmetric(pattern: Pattern) -> None:
         )
 
 
-@functools.lru_cache(maxsize=16)
+@cached(16)
 def _analyze(pattern: Pattern, name: str, permutation: bytes) -> Symbolic:
     if name == "given":
         return Symbolic(pattern, np.frombuffer(permutation, np.int32), name)
@@ -284,7 +265,7 @@ def _analyze(pattern: Pattern, name: str, permutation: bytes) -> Symbolic:
     return dissected if dissected.flops < symbolic.flops else symbolic
 
 
-@functools.lru_cache(maxsize=32)
+@cached(32)
 def _embedding(symbolic: Symbolic, pattern: Pattern) -> Embedding:
     return Embedding(symbolic, pattern)
 
@@ -313,7 +294,7 @@ def _keys(n: int, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return columns * np.int64(n) + rows
 
 
-@functools.lru_cache(maxsize=8)
+@cached(8)
 def _factor_pattern(symbolic: Symbolic) -> tuple[Pattern, IndexMap]:
     n, nnz = symbolic.n, symbolic.nnz
     if symbolic.factor_size > LARGEST:

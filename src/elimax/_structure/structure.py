@@ -1,0 +1,110 @@
+"""What all structures have in common: immutable integers, compared, hashed and named by their content.
+
+A structure is told by its kind, by a header of integers, by integer arrays, and by the structures that it is
+built on. Their 128-bit hash is its digest, the same in every process: compiled programs name the structure by
+it, and the native core keeps the structure under that name once it is pinned.
+"""
+
+import abc
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable
+from typing import Any, ClassVar, Self, TypeVar, cast
+
+import numpy as np
+
+from elimax._structure import _native
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Structure(abc.ABC):
+    """The base of the frozen dataclasses `IndexMap`, `Pattern`, `Symbolic` and `Embedding`.
+
+    A copy is the object itself. Pickling keeps the arguments of the constructor, which checks them again.
+    """
+
+    kind: ClassVar[str]
+
+    @property
+    @abc.abstractmethod
+    def content(self) -> tuple[tuple[int, ...], tuple[np.ndarray, ...]]:
+        """A header of integers and int32 arrays."""
+
+    @property
+    def foundations(self) -> "tuple[Structure, ...]":
+        """The structures that this one is built on."""
+        return ()
+
+    @abc.abstractmethod
+    def _pin(self) -> None:
+        """Registers the structure natively under its digest."""
+
+    def pin(self, name: str = "") -> dict[str, np.int64]:
+        """Registers the structure natively; the attributes by which an FFI call names it."""
+        self._pin()
+        return _native.hash_attributes(name or self.kind, self.digest)
+
+    @functools.cached_property
+    def digest(self) -> bytes:
+        """128 bits that identify the content."""
+        header, arrays = self.content
+        sizes = [len(self.foundations), len(header), *(array.size for array in arrays)]
+        digest = hashlib.blake2b(digest_size=16, person=self.kind.encode())
+        for structure in self.foundations:
+            digest.update(structure.digest)
+        digest.update(np.array([*sizes, *header], np.int64).tobytes())
+        for array in arrays:
+            digest.update(array.data)
+        return digest.digest()
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return isinstance(other, Structure) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        fields = dataclasses.fields(cast(Any, self))
+        arguments = tuple(getattr(self, field.name) for field in fields if field.init)
+        return _unpickled, (type(self), arguments, self.digest)
+
+
+def _unpickled(cls: type[Structure], arguments: tuple[Any, ...], digest: bytes) -> Structure:
+    """Raises the `ValueError` for content that has not the digest it was pickled with."""
+    structure = cls(*arguments)
+    if structure.digest != digest:
+        raise ValueError(
+            f"the pickled {cls.__name__} is damaged, or stems from another version of Elimax that lays it "
+            "out differently; make it, and what was computed with it, again"
+        )
+    return structure
+
+
+_caches: list[Any] = []
+
+
+def cached(size: int) -> Callable[[F], F]:
+    """Keeps the results of the last `size` calls, whose arguments are compared by content."""
+
+    def decorate(function: F) -> F:
+        remembering = functools.lru_cache(maxsize=size)(function)
+        _caches.append(remembering)
+        return cast(F, remembering)
+
+    return decorate
+
+
+def forget() -> None:
+    """Drops the results that `cached` keeps; what is pinned stays pinned."""
+    for cache in _caches:
+        cache.cache_clear()
