@@ -1,19 +1,28 @@
 """Derivatives of a function against those of an oracle, in both modes, mixed and batched.
 
-    assert_same_derivatives(sparse, dense, (v, x), rng)
+    f, oracle = functions(A)["solve"]                    # of the stored values of A and a right-hand side
+    assert_same_derivatives(f, oracle, (v, b), rng)      # the first two orders, and batches
+    assert_every_mix(f, oracle, (v, b), rng)             # forward and reverse in any order, up to the fourth
 
 Both functions take the same arrays and return one array. Every transformation is applied to both, under
 `jit`, and the results must agree.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.sparse as sp
+from jax.flatten_util import ravel_pytree
 
-from .helpers import assert_close
+import elimax as ex
+
+from .helpers import assert_close, dense, on_pattern
+
+Function = Callable[..., jax.Array]
 
 
 def draw(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> jax.Array:
@@ -24,27 +33,70 @@ def draw(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> jax.Ar
     return jnp.asarray(x.astype(dtype))
 
 
+# ---------------------------------------------------------------------------------------------
+# What is computed from a factor, of (stored values, right-hand side): sparse, and dense
+
+
+def functions(A: sp.csc_array) -> dict[str, tuple[Function, Function]]:
+    S = ex.SymmetricMatrix.from_scipy(A)
+
+    def factor(v):
+        return ex.cholesky(S.with_values(v))
+
+    def inverse(v):
+        return jnp.linalg.inv(dense(A, v))
+
+    return {
+        "solve": (
+            lambda v, b: factor(v).solve(b),
+            lambda v, b: jnp.linalg.solve(dense(A, v), b),
+        ),
+        "logdet": (
+            lambda v, b: factor(v).logdet(),
+            lambda v, b: jnp.linalg.slogdet(dense(A, v))[1],
+        ),
+        "selected_inverse": (
+            lambda v, b: factor(v).selected_inverse().values,
+            lambda v, b: on_pattern(inverse(v), A),
+        ),
+        "inverse_diagonal": (
+            lambda v, b: factor(v).inverse_diagonal(),
+            lambda v, b: jnp.real(jnp.diagonal(inverse(v))),
+        ),
+    }
+
+
+FUNCTIONS = list(functions(sp.csc_array(np.eye(1))))
+
+
+# ---------------------------------------------------------------------------------------------
+# Two orders, and batches
+
+
 def _real_inner(a: Any, b: Any) -> jax.Array:
     products = jax.tree.map(lambda x, y: jnp.sum(jnp.real(x * y)), a, b)
     return jax.tree.reduce(jnp.add, products)
 
 
-def _transformations(f: Callable[..., jax.Array], x: tuple, t: tuple, w: jax.Array) -> dict:
+def _transformations(f: Function, x: tuple, t: tuple, w: jax.Array) -> dict:
     # The square makes second derivatives of linear functions differ from zero.
     def scalar(*x):
         return jnp.sum(jnp.real(f(*x) * w) ** 2)
 
     arguments = tuple(range(len(x)))
     gradient = jax.grad(scalar, arguments)
-    batch = jax.tree.map(lambda x, t: jnp.stack([x, t, x - t]), x, t)
+    # Near x, where a matrix is positive definite.
+    batch = jax.tree.map(lambda x, t: jnp.stack([x, 2 * x, x + 0.003 * t]), x, t)
     return {
         "value": f(*x),
         "jvp": jax.jvp(f, x, t)[1],
         "gradient": gradient(*x),
+        "jvp of jvp": jax.jvp(lambda *x: jax.jvp(f, x, t)[1], x, t)[1],
         "jvp of gradient": jax.jvp(gradient, x, t)[1],
         "gradient of gradient": jax.grad(lambda *x: _real_inner(gradient(*x), t), arguments)(*x),
         "gradient of jvp": jax.grad(lambda *x: jax.jvp(scalar, x, t)[1], arguments)(*x),
         "linearize": jax.linearize(f, *x)[1](*t),
+        "jvp of linearize": jax.jvp(lambda *x: jax.linearize(f, *x)[1](*t), x, t)[1],
         "vmap": jax.vmap(f)(*batch),
         "vmap of gradient": jax.vmap(gradient)(*batch),
         # every argument batched in turn, the others shared by the batch
@@ -60,9 +112,19 @@ def _transformations(f: Callable[..., jax.Array], x: tuple, t: tuple, w: jax.Arr
     }
 
 
+def _assert_same(actual: dict, expected: dict, rtol: float) -> None:
+    for name, value in expected.items():
+        for a, b in zip(jax.tree.leaves(actual[name]), jax.tree.leaves(value), strict=True):
+            assert a.dtype == b.dtype, name
+            try:
+                assert_close(a, b, rtol)
+            except AssertionError as error:
+                raise AssertionError(f"{name}: {error}") from None
+
+
 def assert_same_derivatives(
-    f: Callable[..., jax.Array],
-    oracle: Callable[..., jax.Array],
+    f: Function,
+    oracle: Function,
     x: tuple[jax.Array, ...],
     rng: np.random.Generator,
     rtol: float = 1e-10,
@@ -72,10 +134,58 @@ def assert_same_derivatives(
     w = draw(rng, shape.shape, shape.dtype)
     expected = jax.jit(lambda x, t, w: _transformations(oracle, x, t, w))(x, t, w)
     actual = jax.jit(lambda x, t, w: _transformations(f, x, t, w))(x, t, w)
-    for name, value in expected.items():
-        for a, b in zip(jax.tree.leaves(actual[name]), jax.tree.leaves(value), strict=True):
-            assert a.dtype == b.dtype, name
-            try:
-                assert_close(a, b, rtol)
-            except AssertionError as error:
-                raise AssertionError(f"{name}: {error}") from None
+    _assert_same(actual, expected, rtol)
+
+
+# ---------------------------------------------------------------------------------------------
+# Every mix of modes: with g(x) = Re <w, f(x)>, the derivative D^k g(x)[t, ..., t] is one number, whether each
+# t is taken by a forward (f) or a reverse (r) step; the last step gives the whole gradient.
+
+
+def _along(g: Function, modes: str, t: Any) -> Function:
+    """x -> D^k g(x)[t, ..., t], by one step for each of `modes`."""
+    for mode in modes:
+        if mode == "f":
+            g = lambda x, g=g: jax.jvp(g, (x,), (t,))[1]  # noqa: E731
+        else:
+            g = lambda x, g=g: _real_inner(jax.grad(g)(x), t)  # noqa: E731
+    return g
+
+
+def _gradient(g: Function, mode: str, x: Any) -> jax.Array:
+    if mode == "r":
+        return ravel_pytree(jax.grad(g)(x))[0]
+    flat, unravel = ravel_pytree(x)
+    basis = jnp.eye(flat.size, dtype=flat.dtype)
+
+    @jax.vmap
+    def slope(d):
+        return jax.jvp(lambda flat: g(unravel(flat)), (flat,), (d,))[1]
+
+    return slope(basis) - 1j * slope(1j * basis) if jnp.iscomplexobj(flat) else slope(basis)
+
+
+def assert_every_mix(
+    f: Function,
+    oracle: Function,
+    x: tuple[jax.Array, ...],
+    rng: np.random.Generator,
+    order: int = 4,
+    rtol: float = 1e-9,
+) -> None:
+    t = tuple(0.3 * draw(rng, z.shape, z.dtype) for z in x)
+    shape = jax.eval_shape(oracle, *x)
+    w = draw(rng, shape.shape, shape.dtype)
+    mixes = ["".join(m) for k in range(1, order + 1) for m in itertools.product("fr", repeat=k)]
+
+    def gradients(function, mixes):
+        def g(x):
+            return jnp.sum(jnp.real(function(*x) * w))
+
+        return jax.jit(lambda x, t: [_gradient(_along(g, m[:-1], t), m[-1], x) for m in mixes])(
+            x, t
+        )
+
+    expected = gradients(oracle, ["f" * k + "r" for k in range(order)])
+    actual = dict(zip(mixes, gradients(f, mixes), strict=True))
+    _assert_same(actual, {m: expected[len(m) - 1] for m in mixes}, rtol)

@@ -78,6 +78,11 @@ def _scaled(A: sp.csc_array, scale: np.ndarray) -> sp.csc_array:
     return sp.csc_array(D @ A @ D.conj())
 
 
+def _small(dtype) -> sp.csc_array:
+    """Fill-in and a tree of supernodes, as small as can be: for derivatives of high order."""
+    return _laplacian(12, _random(12, 16, seed=0), 0.3, dtype)
+
+
 def _one(dtype) -> sp.csc_array:
     return sp.csc_array(np.array([[2.5]], dtype))
 
@@ -147,6 +152,7 @@ def _badly_scaled(dtype) -> sp.csc_array:
 
 GALLERY: dict[str, Callable[..., sp.csc_array]] = {
     "one": _one,
+    "small": _small,
     "diagonal": _diagonal,
     "tridiagonal": _tridiagonal,
     "banded": _banded,
