@@ -33,6 +33,7 @@ FLOORS = {
     "_primitive.jax_version": 20,
     "_primitive": 21,
     "_primitive.taylor": 21,
+    "_primitive.sharding": 21,
     "_primitive.define": 22,
     "_primitive.factor": 23,
     "_primitive.product": 23,

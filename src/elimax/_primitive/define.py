@@ -17,10 +17,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.extend.core
 import jax.numpy as jnp
-from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
 
+from elimax._primitive.sharding import result_type, sharded_axes, vary_alike
 from elimax._primitive.taylor import define_taylor_rule
 from elimax._structure import _native
 from elimax._structure.structure import Structure, forget
@@ -71,6 +72,27 @@ class Kernel:
         results = results if isinstance(results, tuple) else (results,)
         return [Shape(batch + result.shape, result.dtype) for result in results]
 
+    def result_types(self, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+        """The shapes, with how the results are spread over devices, from the types of the operands."""
+        ranks = [self.rank(i) for i in range(len(operands))]
+        batch, column = sharded_axes(self.name, operands, ranks, self.columns)
+        types = []
+        for i, shape in enumerate(self.result_shapes(operands, params)):
+            spec = [None] * len(shape.shape)
+            if batch is not None:
+                spec[0] = batch
+            if column is not None and i == 0:
+                spec[-1] = column
+            types.append(result_type(operands[0], shape.shape, shape.dtype, spec))
+        return types
+
+
+class Primitive(jax.extend.core.Primitive):
+    """A primitive whose operands are made to vary alike over the devices of a `shard_map`."""
+
+    def bind(self, *operands: Any, **params: Any) -> Any:
+        return super().bind(*vary_alike(operands), **params)
+
 
 def is_traced(x: Any) -> bool:
     """Whether `x` is abstract: then Python cannot read its values."""
@@ -103,9 +125,7 @@ def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
     jax.ffi.register_ffi_target(target, handler, platform="cpu")
 
     def abstract(*operands: Any, **params: Any) -> Any:
-        results = [
-            jax.core.ShapedArray(s.shape, s.dtype) for s in kernel.result_shapes(operands, params)
-        ]
+        results = kernel.result_types(operands, params)
         return results if multiple_results else results[0]
 
     def call(*operands: jax.Array, **params: Any) -> Any:
