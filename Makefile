@@ -8,7 +8,7 @@ NATIVE := pyproject.toml CMakeLists.txt $(wildcard cpp/*)
 CPP := $(wildcard cpp/* tests/native/*.cc benchmarks/*.cc benchmarks/peers/*.cc benchmarks/peers/*.h)
 OLDEST := $(shell sed -n 's/^OLDEST = "\(.*\)"/\1/p' src/elimax/_primitive/jax_version.py)
 
-.PHONY: demo test lint format sanitize oldest bench clean help
+.PHONY: demo test lint format sanitize tsan oldest bench clean help
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -36,6 +36,12 @@ sanitize: .venv-sanitize/installed ## The suite under AddressSanitizer and Undef
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
 	.venv-sanitize/bin/python -m pytest -n 2 -m "not slow"
 
+# Only our library is instrumented; what the others do among themselves is theirs.
+tsan: .venv-tsan/installed ## What runs on many threads, under ThreadSanitizer.
+	TSAN_OPTIONS=ignore_noninstrumented_modules=1 LD_PRELOAD="$$($(CXX) -print-file-name=libtsan.so)" \
+	.venv-tsan/bin/python -m pytest tests/test_threads.py tests/transform/test_batch.py
+	.venv-tsan/bin/python -m pytest tests/native/test_threads.py
+
 oldest: .venv-oldest/installed ## The suite on the oldest supported JAX.
 	.venv-oldest/bin/pytest -n 2
 
@@ -44,13 +50,16 @@ bench: .venv/installed ## Time Elimax next to its peers; see benchmarks/README.m
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove everything that was built or installed here.
-	rm -rf .venv .venv-sanitize .venv-oldest build dist output
+	rm -rf .venv .venv-sanitize .venv-tsan .venv-oldest build dist output
 
 .venv/installed: $(NATIVE)
 	$(call install)
 
 .venv-sanitize/installed: $(NATIVE)
-	$(call install,--config-settings=cmake.define.ELIMAX_SANITIZE=ON --config-settings=build-dir=build/sanitize)
+	$(call install,--config-settings=cmake.define.ELIMAX_SANITIZE=address --config-settings=build-dir=build/sanitize)
+
+.venv-tsan/installed: $(NATIVE)
+	$(call install,--config-settings=cmake.define.ELIMAX_SANITIZE=thread --config-settings=build-dir=build/tsan)
 
 .venv-oldest/installed: $(NATIVE) src/elimax/_primitive/jax_version.py
 	$(call install,jax==$(OLDEST) jaxlib==$(OLDEST))

@@ -1,0 +1,43 @@
+"""The core compiled by a test, together with a program that checks it from within.
+
+ELIMAX_CHECK_FLAGS adds compiler flags, as in ELIMAX_CHECK_FLAGS="-g -fsanitize=address,undefined".
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).parent
+CPP = HERE.parents[1] / "cpp"
+COMPILER = shutil.which(os.environ.get("CXX", "c++")) or ""
+ISAS = ["v2", "v3", "v4"] if platform.machine() in ("x86_64", "AMD64") else ["base"]
+
+_FLAGS = ["-std=c++20", "-O1", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math"]
+
+
+def compile(*arguments: str) -> None:
+    extra = os.environ.get("ELIMAX_CHECK_FLAGS", "").split()
+    subprocess.run([COMPILER, *_FLAGS, *extra, f"-I{CPP}", *arguments], check=True)
+
+
+def compile_all(sources: list[tuple[str, ...]]) -> None:
+    """`compile` for each list of arguments, on two threads."""
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda arguments: compile(*arguments), sources))
+
+
+def dense_kernels(folder: Path, *flags: str) -> list[str]:
+    """dense_kernels.cc, compiled for each instruction set."""
+    objects = [str(folder / f"{isa}.o") for isa in ISAS]
+    source = str(CPP / "dense_kernels.cc")
+    march = {isa: [] if isa == "base" else [f"-march=x86-64-{isa}"] for isa in ISAS}
+    compile_all(
+        [
+            (*flags, *march[isa], f"-DELIMAX_ISA={isa}", "-c", source, "-o", target)
+            for isa, target in zip(ISAS, objects, strict=True)
+        ]
+    )
+    return objects
