@@ -113,21 +113,14 @@ int elimax_pin_symbolic(const SymbolicHandle* handle, std::uint64_t high, std::u
 int elimax_pin_embedding(const EmbeddingHandle* handle, std::uint64_t high, std::uint64_t low) {
   return guard([&] { return pin<Embedding>({high, low}, *handle), 1; });
 }
-int elimax_pin_pattern(Index n_rows, Index n_cols, const Index* ptr, const Index* rows, std::uint64_t high,
-                       std::uint64_t low) {
-  return guard([&] {
-    if (find<Pattern>({high, low})) return 1;  // copied before
-    pin<Pattern>({high, low}, std::make_shared<Pattern>(Pattern{
-                                  n_rows, n_cols, {ptr, ptr + n_cols + 1}, {rows, rows + ptr[n_cols]}}));
-    return 1;
-  });
-}
-int elimax_pin_map(Offset size, const Index* map, std::uint64_t high, std::uint64_t low) {
-  return guard([&] {
-    if (find<IndexMap>({high, low})) return 1;
-    pin<IndexMap>({high, low}, std::make_shared<IndexMap>(IndexMap{{map, map + size}}));
-    return 1;
-  });
+// The members of Content, and the hash; returns a Restored.
+int elimax_pin_content(const char* kind, const std::int64_t* preamble, Offset preamble_size,
+                   const Index* const* arrays, const Offset* sizes, int n_arrays, std::uint64_t high,
+                   std::uint64_t low) {
+  Content content{kind, {preamble, static_cast<std::size_t>(preamble_size)}, {}};
+  for (int k = 0; k < n_arrays; ++k)
+    content.arrays.emplace_back(arrays[k], static_cast<std::size_t>(sizes[k]));
+  return static_cast<int>(restore(content, {high, low}));
 }
 void elimax_clear_structures() { clear_structures(); }
 std::int64_t elimax_counted(int counter) { return counted(static_cast<Counter>(counter)); }

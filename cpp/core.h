@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -300,6 +301,25 @@ void pin(Hash hash, std::shared_ptr<const S> structure);
 template <class S>
 std::shared_ptr<const S> find(Hash hash);
 void clear_structures();
+
+// ---------------------------------------------------------------------------------------------
+// digest.cc, restore.cc: structures from their content
+
+// What `Structure` in structure.py says of a structure. The preamble: how many foundations, numbers in the
+// header, and arrays there are; the size of every array; the hash of every foundation; the header.
+struct Content {
+  std::string_view kind;  // "pattern", "map", "symbolic" or "embedding"
+  In<std::int64_t> preamble;
+  std::vector<In<Index>> arrays;
+};
+Hash digest(const Content& content);
+
+// Pins the structure that has this content and this hash; its foundations must be pinned.
+enum class Restored : std::int32_t { done = 0, damaged = 1, out_of_memory = 2 };
+Restored restore(const Content& content, Hash hash);
+
+// ---------------------------------------------------------------------------------------------
+// registry.cc, too: evidence
 
 // How often a kernel ran, one count per matrix of a batch: evidence for tests that a numeric
 // factorization is shared.

@@ -9,7 +9,7 @@ import importlib.resources
 import sys
 import weakref
 from collections.abc import Sequence
-from ctypes import POINTER, byref, c_double, c_int, c_int32, c_int64, c_uint64, c_void_p
+from ctypes import POINTER, byref, c_char_p, c_double, c_int, c_int32, c_int64, c_uint64, c_void_p
 
 import numpy as np
 
@@ -38,8 +38,18 @@ _declare(
 )
 _declare("elimax_pin_symbolic", c_int, c_void_p, c_uint64, c_uint64)
 _declare("elimax_pin_embedding", c_int, c_void_p, c_uint64, c_uint64)
-_declare("elimax_pin_pattern", c_int, c_int32, c_int32, _INDEX, _INDEX, c_uint64, c_uint64)
-_declare("elimax_pin_map", c_int, c_int64, _INDEX, c_uint64, c_uint64)
+_declare(
+    "elimax_pin_content",
+    c_int,
+    c_char_p,
+    _OFFSET,
+    c_int64,
+    POINTER(_INDEX),
+    _OFFSET,
+    c_int,
+    c_uint64,
+    c_uint64,
+)
 _declare("elimax_clear_structures", None)
 _declare("elimax_counted", c_int64, c_int)
 
@@ -192,16 +202,27 @@ def pin_embedding(embedding: Handle, digest: bytes) -> None:
     _pinned(library.elimax_pin_embedding(embedding.pointer, *_words(digest)))
 
 
-def pin_pattern(
-    shape: tuple[int, int], column_pointers: np.ndarray, rows: np.ndarray, digest: bytes
+def pin_content(
+    kind: str, preamble: np.ndarray, arrays: Sequence[np.ndarray], digest: bytes
 ) -> None:
-    _pinned(
-        library.elimax_pin_pattern(*shape, _index(column_pointers), _index(rows), *_words(digest))
+    """Pins the structure with this content; what it is built on must be pinned.
+
+    **Raises:** `ValueError` for content that is not valid or does not have this digest.
+    """
+    pointers = (_INDEX * len(arrays))(*map(_index, arrays))
+    sizes = np.array([array.size for array in arrays], np.int64)
+    result = library.elimax_pin_content(
+        kind.encode(),
+        _offset(preamble),
+        preamble.size,
+        pointers,
+        _offset(sizes),
+        len(arrays),
+        *_words(digest),
     )
-
-
-def pin_map(index_map: np.ndarray, digest: bytes) -> None:
-    _pinned(library.elimax_pin_map(index_map.size, _index(index_map), *_words(digest)))
+    _pinned(result != 2)
+    if result != 0:
+        raise ValueError(f"the content of a sparsity structure of kind {kind!r} is damaged")
 
 
 def clear_structures() -> None:

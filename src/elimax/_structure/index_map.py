@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from elimax._structure import _native
 from elimax._structure.structure import Structure
 
 ZERO = -(2**31)
@@ -109,9 +108,6 @@ class IndexMap(Structure):
     @property
     def content(self) -> tuple[tuple[int, ...], tuple[np.ndarray, ...]]:
         return (self.input_size,), (self.indices,)
-
-    def _pin(self) -> None:
-        _native.pin_map(self.indices, self.digest)
 
     @functools.cached_property
     def is_identity(self) -> bool:

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from elimax._structure import _native
 from elimax._structure.index_map import (
     LARGEST,
     ZERO,
@@ -182,9 +181,6 @@ class Pattern(Structure):
     @property
     def content(self) -> tuple[tuple[int, ...], tuple[np.ndarray, ...]]:
         return (*self.shape, self.symmetric), (self.column_pointers, self.rows)
-
-    def _pin(self) -> None:
-        _native.pin_pattern(self.shape, self.column_pointers, self.rows, self.digest)
 
     def _keys(self) -> np.ndarray:
         """The positions as increasing integers."""

@@ -37,9 +37,9 @@ class Structure(abc.ABC):
         """The structures that this one is built on."""
         return ()
 
-    @abc.abstractmethod
     def _pin(self) -> None:
-        """Registers the structure natively under its digest."""
+        """Registers the structure natively under its digest; a subclass may have it in native memory."""
+        _native.pin_content(self.kind, self.preamble, self.content[1], self.digest)
 
     def pin(self, name: str = "") -> dict[str, np.int64]:
         """Registers the structure natively; the attributes by which an FFI call names it."""
@@ -47,15 +47,21 @@ class Structure(abc.ABC):
         return _native.hash_attributes(name or self.kind, self.digest)
 
     @functools.cached_property
+    def preamble(self) -> np.ndarray:
+        """All of the content but the arrays; `Content` in cpp/core.h says in which order."""
+        (header, arrays), foundations = self.content, self.foundations
+        sizes = [array.size for array in arrays]
+        hashes = np.frombuffer(b"".join(structure.digest for structure in foundations), np.int64)
+        return np.array(
+            [len(foundations), len(header), len(arrays), *sizes, *hashes, *header], np.int64
+        )
+
+    @functools.cached_property
     def digest(self) -> bytes:
         """128 bits that identify the content."""
-        header, arrays = self.content
-        sizes = [len(self.foundations), len(header), *(array.size for array in arrays)]
-        digest = hashlib.blake2b(digest_size=16, person=self.kind.encode())
-        for structure in self.foundations:
-            digest.update(structure.digest)
-        digest.update(np.array([*sizes, *header], np.int64).tobytes())
-        for array in arrays:
+        digest = hashlib.blake2b(self.kind.encode().ljust(16, b"\0"), digest_size=16)
+        digest.update(self.preamble.data)
+        for array in self.content[1]:
             digest.update(array.data)
         return digest.digest()
 
