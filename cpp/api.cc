@@ -115,8 +115,8 @@ int elimax_pin_embedding(const EmbeddingHandle* handle, std::uint64_t high, std:
 }
 // The members of Content, and the hash; returns a Restored.
 int elimax_pin_content(const char* kind, const std::int64_t* preamble, Offset preamble_size,
-                   const Index* const* arrays, const Offset* sizes, int n_arrays, std::uint64_t high,
-                   std::uint64_t low) {
+                       const Index* const* arrays, const Offset* sizes, int n_arrays, std::uint64_t high,
+                       std::uint64_t low) {
   Content content{kind, {preamble, static_cast<std::size_t>(preamble_size)}, {}};
   for (int k = 0; k < n_arrays; ++k)
     content.arrays.emplace_back(arrays[k], static_cast<std::size_t>(sizes[k]));

@@ -22,6 +22,7 @@ FLOORS = {
     # integers, on the host
     "_structure._native": 10,
     "_structure.structure": 11,
+    "_structure.archive": 12,
     "_structure.index_map": 12,
     "_structure.pattern": 13,
     "_structure.assembly": 14,
@@ -32,6 +33,7 @@ FLOORS = {
     # floats, as JAX primitives
     "_primitive.jax_version": 20,
     "_primitive": 21,
+    "_primitive.native_call": 21,
     "_primitive.taylor": 21,
     "_primitive.sharding": 21,
     "_primitive.define": 22,
@@ -49,6 +51,7 @@ FLOORS = {
     "_matrix": 34,
     "_factor": 40,
     "_triangular": 40,
+    "_export": 50,
     "": 90,
 }
 # The packages a module may take from JAX's extension interfaces.

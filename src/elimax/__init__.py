@@ -13,6 +13,7 @@ a fixed structure), `_matrix` (pattern and values), `_factor` and `_triangular` 
 from elimax._primitive import jax_version as _jax_version  # noqa: F401, before all else
 
 # isort: split
+from elimax._export import export as export
 from elimax._factor import Cholesky as Cholesky
 from elimax._factor import analyze as analyze
 from elimax._factor import cholesky as cholesky

@@ -21,10 +21,11 @@ import jax.extend.core
 import jax.numpy as jnp
 from jax.interpreters import batching, mlir
 
+from elimax._primitive.native_call import native_call, register
 from elimax._primitive.sharding import result_type, sharded_axes, vary_alike
 from elimax._primitive.taylor import define_taylor_rule
 from elimax._structure import _native
-from elimax._structure.structure import Structure, forget
+from elimax._structure.structure import forget
 
 Shape = jax.ShapeDtypeStruct
 
@@ -120,21 +121,26 @@ def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
     """The JAX primitive of a native kernel, with everything but derivatives."""
     primitive = Primitive(f"elimax_{kernel.name}")
     primitive.multiple_results = multiple_results
-    target = f"elimax_{kernel.target or kernel.name}"
-    handler = jax.ffi.pycapsule(getattr(_native.library, target))
-    jax.ffi.register_ffi_target(target, handler, platform="cpu")
+    target = register(kernel.target or kernel.name)
 
     def abstract(*operands: Any, **params: Any) -> Any:
         results = kernel.result_types(operands, params)
         return results if multiple_results else results[0]
 
-    def call(*operands: jax.Array, **params: Any) -> Any:
+    def call(*operands: jax.Array, for_export: bool, **params: Any) -> Any:
         results = kernel.result_shapes(operands, params)
-        native = jax.ffi.ffi_call(target, results if multiple_results else results[0])
-        attributes: dict[str, Any] = {}
-        for name, value in kernel.attributes(**params).items():
-            attributes |= value.pin(name) if isinstance(value, Structure) else {name: value}
-        return native(*operands[kernel.n_derivative_only :], **attributes)
+        return native_call(
+            target,
+            results if multiple_results else results[0],
+            operands[kernel.n_derivative_only :],
+            kernel.attributes(**params),
+            for_export,
+        )
+
+    def lower(ctx: Any, *operands: Any, **params: Any) -> Any:
+        for_export = ctx.module_context.lowering_parameters.for_export
+        rule = mlir.lower_fun(call, multiple_results=multiple_results)
+        return rule(ctx, *operands, for_export=for_export, **params)
 
     def batch(operands: Sequence[Any], dims: Sequence[Any], **params: Any) -> tuple[Any, Any]:
         def bind(*operands: Any) -> list[Any]:
@@ -153,9 +159,7 @@ def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
     batching.primitive_batchers[primitive] = batch
     define_taylor_rule(primitive)
     mlir.register_lowering(primitive, functools.partial(_wrong_platform, primitive.name))
-    mlir.register_lowering(
-        primitive, mlir.lower_fun(call, multiple_results=multiple_results), platform="cpu"
-    )
+    mlir.register_lowering(primitive, lower, platform="cpu")
     return primitive
 
 

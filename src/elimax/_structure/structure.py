@@ -80,20 +80,34 @@ class Structure(abc.ABC):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        fields = dataclasses.fields(cast(Any, self))
-        arguments = tuple(getattr(self, field.name) for field in fields if field.init)
-        return _unpickled, (type(self), arguments, self.digest)
+        return type(self).checked, (self.arguments, self.digest)
 
+    # -- out of storage
 
-def _unpickled(cls: type[Structure], arguments: tuple[Any, ...], digest: bytes) -> Structure:
-    """Raises the `ValueError` for content that has not the digest it was pickled with."""
-    structure = cls(*arguments)
-    if structure.digest != digest:
-        raise ValueError(
-            f"the pickled {cls.__name__} is damaged, or stems from another version of Elimax that lays it "
-            "out differently; make it, and what was computed with it, again"
-        )
-    return structure
+    @classmethod
+    def parameters(cls) -> dict[str, Any]:
+        """Names and types of what the constructor takes."""
+        fields = dataclasses.fields(cast(Any, cls))
+        return {field.name: field.type for field in fields if field.init}
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the constructor was called with."""
+        return {name: getattr(self, name) for name in self.parameters()}
+
+    @classmethod
+    def checked(cls, arguments: dict[str, Any], digest: bytes) -> Self:
+        """The structure with these arguments, if it still has this digest.
+
+        **Raises:** `ValueError` if it has another one, and what the constructor raises.
+        """
+        structure = cls(**arguments)
+        if structure.digest != digest:
+            raise ValueError(
+                f"a stored {cls.__name__} is damaged, or stems from another version of Elimax that lays it "
+                "out differently; make it, and what was computed with it, again"
+            )
+        return structure
 
 
 _caches: list[Any] = []
