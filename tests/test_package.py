@@ -110,13 +110,19 @@ else:
 
 
 def test_importing_changes_nothing():
+    """No configuration, environment, filter or signal handler; no backend, no thread."""
     program = """
-import os, threading, warnings
-import jax, scipy.sparse  # what these do to a process is theirs
-before = dict(jax.config.values), dict(os.environ), threading.active_count(), warnings.filters[:]
+import os, pathlib, signal, threading, warnings
+import jax, pymetis, scipy.linalg, scipy.sparse  # what these do to a process is theirs
+def state():
+    tasks = pathlib.Path("/proc/self/task")
+    native_threads = len(os.listdir(tasks)) if tasks.exists() else 0
+    handlers = [signal.getsignal(s) for s in signal.valid_signals()]
+    settings = dict(jax.config.values), dict(os.environ), warnings.filters[:]
+    return *settings, handlers, threading.active_count(), native_threads
+before = state()
 import elimax
-after = dict(jax.config.values), dict(os.environ), threading.active_count(), warnings.filters[:]
-for old, new in zip(before, after):
+for old, new in zip(before, state(), strict=True):
     assert old == new
 """
     subprocess.run([sys.executable, "-c", program], check=True)
