@@ -43,7 +43,7 @@ inline ffi::Error unknown_structure() {
       ffi::ErrorCode::kFailedPrecondition,
       "elimax: this compiled program uses a sparsity structure that is not registered in this "
       "process: it was cleared with clear_structures(), or the program was compiled elsewhere. Trace and "
-      "compile the function again.");
+      "compile the function again; elimax.export makes programs that carry their structures.");
 }
 
 inline Hash hash_of(std::int64_t high, std::int64_t low) {
