@@ -201,7 +201,7 @@ inline constexpr Index status_not_finite = -1;     // detail: position in the va
 inline constexpr Index status_zero_diagonal = -2;  // detail: column (triangular solve)
 
 // ---------------------------------------------------------------------------------------------
-// cholesky.cc, solve.cc, selected_inverse.cc: numbers over a Symbolic
+// cholesky.cc, solve.cc, selected_inverse.cc, factor_*.cc: numbers over a Symbolic
 
 // P A P^T = L L^H, multifrontal. factor: symbolic.factor_size(), filled with NaN on failure.
 // workspace: cholesky_workspace(symbolic) entries.
@@ -229,6 +229,29 @@ Offset inverse_gradient_workspace(const Symbolic& symbolic, Index k);
 template <class T>
 void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, const T* factor,
                       In<const T*> directions, T* gradient, T* workspace);
+
+// C_k of DESIGN, section 4: D^k L(a)[v_1, ..., v_k] for k >= 1, in the layout of the factor.
+Offset factor_derivative_workspace(const Symbolic& symbolic, Index k);
+template <class T>
+void factor_derivative(const Symbolic& symbolic, const Embedding& embedding, const T* factor,
+                       In<const T*> directions, T* derivative, T* workspace);
+
+// R_k: the gradient with respect to w of Re sum(cotangent * D^{k+1} L(a)[v_1, ..., v_k, w]), on the pattern
+// of the embedding; the cotangent has the layout of the factor.
+Offset factor_adjoint_workspace(const Symbolic& symbolic, Index k);
+template <class T>
+void factor_adjoint(const Symbolic& symbolic, const Embedding& embedding, const T* factor, const T* cotangent,
+                    In<const T*> directions, T* gradient, T* workspace);
+
+// The three slots of t(l, x, y) = sum_ij (P y)_i L(l)_ij x_j, for l in the layout of the factor; x and y
+// are n x k, row-major.
+Offset factor_product_workspace(const Symbolic& symbolic, Index k);
+template <class T>
+void factor_product_y(const Symbolic& symbolic, const T* l, const T* x, Index k, T* y, T* workspace);
+template <class T>
+void factor_product_x(const Symbolic& symbolic, const T* l, const T* y, Index k, T* x, T* workspace);
+template <class T>
+void factor_product_l(const Symbolic& symbolic, const T* x, const T* y, Index k, T* l, T* workspace);
 
 // ---------------------------------------------------------------------------------------------
 // triangular.cc: solve with any sparse triangular matrix
@@ -323,8 +346,15 @@ Restored restore(const Content& content, Hash hash);
 
 // How often a kernel ran, one count per matrix of a batch: evidence for tests that a numeric
 // factorization is shared.
-enum class Counter : std::int32_t { factorization = 0, solve = 1, inverse_gradient = 2 };
-inline constexpr int n_counters = 3;
+enum class Counter : std::int32_t {
+  factorization = 0,
+  solve = 1,
+  half_solve = 2,
+  inverse_gradient = 3,
+  factor_derivative = 4,
+  factor_adjoint = 5
+};
+inline constexpr int n_counters = 6;
 void count(Counter counter, std::int64_t times);
 std::int64_t counted(Counter counter);
 

@@ -56,7 +56,7 @@ template <class T>
 class Batched {
  public:
   template <class Buffer>
-  Batched(Buffer& buffer, std::size_t rank) : data_(reinterpret_cast<T*>(buffer.untyped_data())) {
+  Batched(Buffer&& buffer, std::size_t rank) : data_(reinterpret_cast<T*>(buffer.untyped_data())) {
     const auto dimensions = buffer.dimensions();
     size_ = 1;
     const std::size_t lead = dimensions.size() - rank;
@@ -72,6 +72,28 @@ class Batched {
   T* data_;
   Offset size_, batch_, stride_;
 };
+
+// The operands behind the named ones: the directions of derivatives, those of each batch element in a row.
+template <class T>
+class Directions {
+ public:
+  Directions(ffi::RemainingArgs operands, Offset batch)
+      : order_(operands.size()), elements_(batch * operands.size()) {
+    for (std::size_t d = 0; d < order_; ++d) {
+      const Batched<const T> direction(*operands.get<ffi::AnyBuffer>(d), 1);
+      for (Offset i = 0; i < batch; ++i) elements_[i * order_ + d] = direction[i];
+    }
+  }
+  Index order() const { return static_cast<Index>(order_); }
+  In<const T*> operator[](Offset i) const { return {elements_.data() + i * order_, order_}; }
+
+ private:
+  std::size_t order_;
+  std::vector<const T*> elements_;
+};
+
+// The argument of a multilinear form that a handler computes, from the other two.
+enum class Slot : std::int32_t { first = 0, second = 1, third = 2 };
 
 // Advises huge pages for a large buffer about to be filled. XLA hands out fresh memory at every call, and
 // touching it by pages of 4 kB costs more than the arithmetic of a light factorization (measured: 0.5 ms

@@ -80,7 +80,7 @@ ffi::Error solve_handler(ffi::ThreadPool pool, ffi::AnyBuffer factor, ffi::AnyBu
     const Batched<const T> L(factor, 1), b(right_hand_side, 2);
     const Batched<T> x(*solution, 2);
     const auto k = static_cast<Index>(right_hand_side.dimensions().back());
-    count(Counter::solve, x.batch());
+    count(part == SolvePart::whole ? Counter::solve : Counter::half_solve, x.batch());
     return for_batch<T>(
         pool, x.batch(), solve_time(*symbolic, k), solve_workspace(*symbolic, k),
         [&](Offset i, T* workspace) { cholesky_solve<T>(*symbolic, part, L[i], b[i], k, x[i], workspace); });
@@ -96,21 +96,13 @@ ffi::Error inverse_gradient_handler(ffi::ThreadPool pool, ffi::AnyBuffer factor,
   if (!symbolic || !embedding) return unknown_structure();
   return for_scalar(factor.element_type(), [&](auto scalar) -> ffi::Error {
     using T = decltype(scalar);
-    const auto order = static_cast<Index>(directions.size());
     const Batched<const T> L(factor, 1);
     const Batched<T> result(*gradient, 1);
-    std::vector<const T*> v(result.batch() * order);  // those of each element in a row
-    for (Index d = 0; d < order; ++d) {
-      auto direction = directions.get<ffi::AnyBuffer>(d);
-      if (!direction.has_value()) return direction.error();
-      const Batched<const T> element(*direction, 1);
-      for (Offset i = 0; i < result.batch(); ++i) v[i * order + d] = element[i];
-    }
+    const Directions<T> v(directions, result.batch());
     count(Counter::inverse_gradient, result.batch());
-    return for_batch<T>(pool, result.batch(), 2 * (order + 1) * sweep_time(*symbolic),
-                        inverse_gradient_workspace(*symbolic, order), [&](Offset i, T* workspace) {
-                          const In<const T*> v_i(v.data() + i * order, order);
-                          inverse_gradient<T>(*symbolic, *embedding, L[i], v_i, result[i], workspace);
+    return for_batch<T>(pool, result.batch(), 2 * (v.order() + 1) * sweep_time(*symbolic),
+                        inverse_gradient_workspace(*symbolic, v.order()), [&](Offset i, T* workspace) {
+                          inverse_gradient<T>(*symbolic, *embedding, L[i], v[i], result[i], workspace);
                         });
   });
 }

@@ -8,8 +8,6 @@
 namespace elimax {
 namespace {
 
-enum class Slot : std::int32_t { first = 0, second = 1, third = 2 };
-
 // t(v, x, y): v is `first`, x `second`, y `third`.
 template <Slot slot>
 ffi::Error product_handler(ffi::ThreadPool pool, ffi::AnyBuffer left, ffi::AnyBuffer right,

@@ -39,6 +39,13 @@ inline In<Index> relative_rows(const Symbolic& symbolic, Index s) {
   return {symbolic.relative.data() + symbolic.row_ptr[s], static_cast<std::size_t>(symbolic.below(s))};
 }
 
+inline Offset largest_panel(const Symbolic& symbolic) {
+  Offset size = 0;
+  for (Index s = 0; s < symbolic.supernodes(); ++s)
+    size = std::max(size, symbolic.panel[s + 1] - symbolic.panel[s]);
+  return size;
+}
+
 // F <- the entries of A(values) that supernode s owns, zero elsewhere. Imaginary parts of the diagonal are
 // dropped.
 template <class T>
@@ -88,6 +95,14 @@ void extend_add(In<Index> relative, const T* child, Front<T> front) {
   }
 }
 
+// Calls body(j, width) for blocks of columns that cover the lower triangle of order n by rectangles
+// of rows j .. n-1.
+template <class Body>
+void for_lower_blocks(Index n, Body body) {
+  constexpr Index block = 64;
+  for (Index j = 0; j < n; j += block) body(j, std::min(block, n - j));
+}
+
 // Copies the first `columns` columns of the lower triangle of A(n x n) to the rows of the upper one,
 // conjugated.
 template <class T>
@@ -99,6 +114,7 @@ void mirror(Index n, Index columns, T* A, Index lda) {
         for (Index i = std::max(i0, j + 1); i < std::min(i0 + block, n); ++i)
           A[j + static_cast<Offset>(i) * lda] = conjugate(A[i + static_cast<Offset>(j) * lda]);
 }
+
 // child <- F(relative, relative), full squares. F11 and F22 are full squares, too.
 template <class T>
 void extract(In<Index> relative, const Front<T>& front, T* child) {
@@ -118,6 +134,23 @@ void extract(In<Index> relative, const Front<T>& front, T* child) {
     copy(front.update + static_cast<Offset>(relative[j] - front.c) * front.u, front.c, split,
          child + static_cast<Offset>(j) * u);
   mirror(u, split, child, u);  // from F21^H
+}
+
+// The gradient of a function of A with respect to the values that supernode s owns, from the front of its
+// Hermitian gradient Z: d f = Re tr(Z^H dA). A value off the diagonal stands for two entries of A, and JAX
+// pairs without conjugation, Re(gradient * value): hence conj(Z_ij) + Z_ji = 2 conj(Z_ij).
+template <class T>
+void write_gradient(const Symbolic& symbolic, const Embedding& embedding, Index s, const Front<T>& Z,
+                    T* gradient) {
+  for (Offset p = embedding.ptr[s]; p < embedding.ptr[s + 1]; ++p) {
+    const Index source = embedding.source[p];
+    const T value = Real<T>(2) * Z.panel[embedding.target[p]];
+    gradient[source >= 0 ? source : ~source] = source >= 0 ? conjugate(value) : value;
+  }
+  for (Index j = 0; j < Z.c; ++j) {
+    const Index position = embedding.diagonal[symbolic.super[s] + j];
+    if (position != none) gradient[position] = real_part(Z.panel[static_cast<Offset>(Z.size() + 1) * j]);
+  }
 }
 
 }  // namespace elimax

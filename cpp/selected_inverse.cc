@@ -8,20 +8,15 @@
 //
 // and Z22 of a child is a submatrix of the front of its parent.
 //
-// Derivatives in the directions V_1, ..., V_k come from the same formulas over the commutative algebra of the
-// nilpotent numbers e_1, ..., e_k, e_i^2 = 0: the coefficient of e_1 ... e_k of (A + sum e_i V_i)^-1 is the
-// mixed derivative (Griewank, Walther, Evaluating Derivatives, 2008). A matrix M over the algebra
-// is 2^k coefficients M_S, one for every subset S of the directions (a bit mask), and
+// Derivatives in the directions V_1, ..., V_k come from the same formulas over the nilpotent numbers of
+// nilpotent.h. The coefficients of S = {} are those of A. The others climb from the leaves first: let Y_0 =
+// L21 L11^-1. Subtracting Y_0 times the first block row of the front, and the same for columns, leaves
 //
-//     (M N)_S = sum over T in S of M_T N_{S-T}.                                                      (2)
-//
-// The coefficients of S = {} are those of A. The others climb from the leaves first: let Y_0 = L21 L11^-1.
-// Subtracting Y_0 times the first block row of the front, and the same for columns, leaves
-//
-//     R_S = F21_S - Y_0 F11_S  and  D_S = F22_S - N_S Y_0^H - Y_0 N_S^H,  N_S = (F21_S + R_S) / 2,   (3)
+//     R_S = F21_S - Y_0 F11_S  and  D_S = F22_S - N_S Y_0^H - Y_0 N_S^H,  N_S = (F21_S + R_S) / 2,   (2)
 //
 // where R_{} = 0 and D_{} is the update matrix of A. Hence with K = R F11^-1 the Schur complement is
-// D - K R^H and Y = Y_0 + K, and every product of (2) that contains R has one factor less to sum over.
+// D - K R^H and Y = Y_0 + K, and every product of coefficients that contains R has one factor less to sum
+// over.
 //
 // Cost: k = 0 about 2, k = 1 about 8 factorizations in flops, all of them in dense kernels; 3^k grows from
 // there. Memory: nonempty subsets keep F11_S and R_S of all fronts, the size of the factor each.
@@ -31,36 +26,11 @@
 #include "core.h"
 #include "dense.h"
 #include "front.h"
+#include "nilpotent.h"
 #include "schedule.h"
 
 namespace elimax {
 namespace {
-
-using Subset = unsigned;
-
-Offset largest_panel(const Symbolic& symbolic) {
-  Offset size = 0;
-  for (Index s = 0; s < symbolic.supernodes(); ++s)
-    size = std::max(size, symbolic.panel[s + 1] - symbolic.panel[s]);
-  return size;
-}
-
-// Calls body(T) for every subset T of S, S and the empty set included.
-template <class Body>
-void for_subsets(Subset S, Body body) {
-  for (Subset part = S;; part = (part - 1) & S) {
-    body(part);
-    if (part == 0) return;
-  }
-}
-
-// Calls body(j, width) for blocks of columns that cover the lower triangle of order n by rectangles
-// of rows j .. n-1.
-template <class Body>
-void for_lower_blocks(Index n, Body body) {
-  constexpr Index block = 64;
-  for (Index j = 0; j < n; j += block) body(j, std::min(block, n - j));
-}
 
 // X(n x n) += (L L^H)^-1 = M^H M with M = L^-1, for the lower triangle L; M: n^2 entries. 2/3 n^3 flops.
 template <class T>
@@ -136,9 +106,10 @@ void expand(const Sweep<T>& sweep, Index s, Subset S) {
   const Index c = sweep.symbolic.columns(s), ld = sweep.symbolic.front(s);
   T* Y = sweep.Y_panel(S, s);  // both sums, one above the other
   std::fill_n(Y, sweep.panel_size(s), T{});
-  for (Subset part = S; part != 0; part = (part - 1) & S)
+  for_nonempty_subsets(S, [&](Subset part) {
     sweep.kernels.gemm_nn(ld, c, c, 1, sweep.front(part, s).panel, ld, sweep.Z_panel(S & ~part, s), ld, Y,
                           ld);
+  });
   T* inverse = sweep.Z_panel(S, s);
   for_lower_blocks(c, [&](Index j, Index width) {
     const Offset column = static_cast<Offset>(j) * ld;
@@ -148,7 +119,7 @@ void expand(const Sweep<T>& sweep, Index s, Subset S) {
   mirror(c, c, inverse, ld);
 }
 
-// F21_S <- R_S, and the update matrix from F22_S to D_S, formulas (3).
+// F21_S <- R_S, and the update matrix from F22_S to D_S, formulas (2).
 template <class T>
 void congruence(const Sweep<T>& sweep, const T* Y, Front<T> front) {
   const Index c = front.c, u = front.u, ld = front.size();
@@ -204,9 +175,10 @@ void invert(const Sweep<T>& sweep, Index s) {
   // Z22_{} multiplies every Y_S: one product.
   sweep.kernels.gemm_nn(u, columns, u, -1, base.update, u, sweep.Y_panel(0, s) + c, ld, base.below(), ld);
   for (Subset S = 1; S <= sweep.all; ++S)
-    for (Subset part = S; part != 0; part = (part - 1) & S)
+    for_nonempty_subsets(S, [&](Subset part) {
       sweep.kernels.gemm_nn(u, c, u, -1, sweep.inverse_front(part, s).update, u,
                             sweep.Y_panel(S & ~part, s) + c, ld, sweep.inverse_front(S, s).below(), ld);
+    });
   for (Subset S = 0; S <= sweep.all; ++S) {
     T* Z = sweep.inverse_front(S, s).panel;
     for_subsets(S, [&](Subset part) {
@@ -219,21 +191,6 @@ void invert(const Sweep<T>& sweep, Index s) {
     });
     mirror(c, c, Z, ld);
   }
-}
-
-// gradient <- Z_S at the entries of the pattern that s owns. A value off the diagonal stands for two entries
-// of A: its derivative is Z_ji + conj(Z_ij) = 2 conj(Z_ij).
-template <class T>
-void write(const Sweep<T>& sweep, Index s, const T* Z, T* gradient) {
-  const Embedding& embedding = sweep.embedding;
-  for (Offset p = embedding.ptr[s]; p < embedding.ptr[s + 1]; ++p) {
-    const Index source = embedding.source[p];
-    const T value = Real<T>(2) * Z[embedding.target[p]];
-    gradient[source >= 0 ? source : ~source] = source >= 0 ? conjugate(value) : value;
-  }
-  const Offset stride = sweep.symbolic.front(s) + 1;
-  for (Index k = sweep.symbolic.super[s]; k < sweep.symbolic.super[s + 1]; ++k, Z += stride)
-    if (embedding.diagonal[k] != none) gradient[embedding.diagonal[k]] = real_part(*Z);
 }
 
 }  // namespace
@@ -276,7 +233,7 @@ void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, cons
 
   downward(symbolic, [&](Index s) {
     invert(sweep, s);
-    write(sweep, s, sweep.inverse_front(all, s).panel, gradient);
+    write_gradient(symbolic, embedding, s, sweep.inverse_front(all, s), gradient);
     sweep.children.of(s, [&](Index child) {
       for (Subset S = 0; S <= all; ++S)
         extract(relative_rows(symbolic, child), sweep.inverse_front(S, s),

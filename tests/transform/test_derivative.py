@@ -81,31 +81,3 @@ def test_gradient_of_logdet_is_the_weighted_selected_inverse():
     inverse = np.linalg.inv(A.todense())[A.pattern.rows, A.pattern.columns]
     weight = np.where(A.pattern.rows == A.pattern.columns, 1.0, 2.0)
     assert_close(gradient, weight * inverse, 1e-12)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("transpose", [False, True])
-def test_half_solve_is_linear_in_its_right_hand_side(dtype, transpose, rng):
-    A = spd("grid_2d", dtype)
-    F = ex.cholesky(ex.SymmetricMatrix.from_scipy(A))
-    L, P = F.L.to_scipy().toarray(), np.eye(72)[F.permutation]
-    M = P.T @ np.linalg.inv(L).conj().T if transpose else np.linalg.inv(L) @ P
-    z, tz, ct = (draw(rng, (72,), dtype) for _ in range(3))
-
-    def half(z):
-        return F.half_solve(z, transpose=transpose)
-
-    value, tangent = jax.jvp(half, (z,), (tz,))
-    assert_close(value, M @ z, 1e-12)
-    assert_close(tangent, M @ tz, 1e-12)
-    assert_close(jax.vjp(half, z)[1](ct)[0], M.T @ ct, 1e-12)
-
-
-def test_derivatives_that_do_not_exist_yet_say_so():
-    A = ex.SymmetricMatrix.from_scipy(spd("grid_2d"))
-    for function in (
-        lambda v: ex.cholesky(A.with_values(v)).half_solve(jnp.ones(72)),
-        lambda v: ex.cholesky(A.with_values(v)).L.values,
-    ):
-        with pytest.raises(NotImplementedError, match="elimax"):
-            jax.jvp(function, (A.values,), (A.values,))

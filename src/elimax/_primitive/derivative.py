@@ -12,7 +12,7 @@ cotangent of an operand that the whole batch shares is summed over the batch.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -21,6 +21,13 @@ from jax.interpreters import ad
 
 from elimax._primitive.define import Primitive
 from elimax._primitive.factor import factor_values_p
+from elimax._primitive.factor_adjoint import (
+    factor_adjoint_p,
+    factor_derivative_p,
+    factor_product_l_p,
+    factor_product_x_p,
+    factor_product_y_p,
+)
 from elimax._primitive.product import (
     contract_a_p,
     contract_b_p,
@@ -110,6 +117,7 @@ def _linear(primitive: Primitive, transposed: Primitive) -> None:
 
 _trilinear([product_v_p, product_x_p, product_y_p])
 _trilinear([contract_a_p, contract_b_p, contract_c_p])
+_trilinear([factor_product_l_p, factor_product_x_p, factor_product_y_p])
 _linear(gather_p, scatter_p)
 _linear(scatter_p, gather_p)
 
@@ -118,24 +126,30 @@ _linear(scatter_p, gather_p)
 # A x = b  =>  A' x + A x' = b'  =>  x' = A^-1 (b' - A' x)       (Giles 2008)
 
 
+# The halves:  L y = P b      =>  y' = L^-1 P (b' - P^T L' y)
+#              L^H P x = z    =>  x' = P^T L^-H (z' - L'^H P x),  where L^H P x = conj(L^T P conj(x))
+
+
 def _solve_jvp(primals, tangents, *, symbolic, embedding, part):
     a, factor, b = primals
     ta, _, tb = tangents
-    params = dict(symbolic=symbolic, embedding=embedding, part=part)
-    x = solve_p.bind(a, factor, b, **params)
-    if part != "whole" and not _is_zero(ta):
-        raise NotImplementedError(
-            "elimax: half_solve is differentiable in its right-hand side only, and it was "
-            "differentiated in the values of the matrix. Use solve, logdet or selected_inverse, which "
-            "have all derivatives, or factorize jax.lax.stop_gradient(A)."
-        )
+    structure = dict(symbolic=symbolic, embedding=embedding)
+    x = solve_p.bind(a, factor, b, part=part, **structure)
     terms = [] if _is_zero(tb) else [tb]
     if not _is_zero(ta):
-        storage = "hermitian" if jnp.iscomplexobj(a) else "symmetric"
-        terms.append(-product_y_p.bind(ta, x, pattern=embedding.pattern, storage=storage))
+        if part == "whole":
+            storage = "hermitian" if jnp.iscomplexobj(a) else "symmetric"
+            product = product_y_p.bind(ta, x, pattern=embedding.pattern, storage=storage)
+        else:
+            tl = factor_derivative_p.bind(a, factor, ta, **structure)
+            if part == "forward":
+                product = factor_product_y_p.bind(tl, x, symbolic=symbolic)
+            else:
+                product = jnp.conj(factor_product_x_p.bind(tl, jnp.conj(x), symbolic=symbolic))
+        terms.append(-product)
     if not terms:
         return x, _zero_like(x)
-    return x, solve_p.bind(a, factor, _sum(terms, x), **params)
+    return x, solve_p.bind(a, factor, _sum(terms, x), part=part, **structure)
 
 
 # The transpose of b -> A^-1 b is A^-T = conj(A^-1 conj(.)); those of the halves are each other, conjugated.
@@ -174,47 +188,70 @@ def _logdet_jvp(primals, tangents, **params):
     return value, jnp.real(jnp.sum(gradient * ta, axis=-1))
 
 
-# G_k' = G_{k+1}(a; v, a') + sum_i G_k(a; v with v_i replaced by v_i')
-# <s, G_k(a; .., v_i, ..)> = D^{k+1} f(a)[.., v_i, .., s] is symmetric in v_i and s: the transpose swaps them.
+# G_k' = G_{k+1}(a; v, a') + sum_i G_k(a; v with v_i replaced by v_i'), and the same for C_k and R_k.
 
 
-def _inverse_gradient_jvp(primals, tangents, **params):
+def _family_jvp(primitive, primals, tangents, **params):
     a, factor, *v = primals
     ta, _, *tv = tangents
-    value = inverse_gradient_p.bind(a, factor, *v, **params)
-    terms = [] if _is_zero(ta) else [inverse_gradient_p.bind(a, factor, *v, ta, **params)]
+    value = primitive.bind(a, factor, *v, **params)
+    terms = [] if _is_zero(ta) else [primitive.bind(a, factor, *v, ta, **params)]
     for i, tvi in enumerate(tv):
         if not _is_zero(tvi):
-            terms.append(inverse_gradient_p.bind(a, factor, *v[:i], tvi, *v[i + 1 :], **params))
+            terms.append(primitive.bind(a, factor, *v[:i], tvi, *v[i + 1 :], **params))
     return value, _sum(terms, value)
 
 
-def _inverse_gradient_transpose(ct, a, factor, *v, **params):
+def _family_transpose(transposed, ct, a, factor, *v, **params):
+    """`transposed(ct, i, v, params)` is the cotangent of v_i."""
     where = next(i for i, vi in enumerate(v) if ad.is_undefined_primal(vi))
     if _is_zero(ct):
         ct_v = ad.Zero(v[where].aval)
     else:
-        ct_v = inverse_gradient_p.bind(a, factor, *v[:where], ct, *v[where + 1 :], **params)
-        ct_v = _shared(ct_v, v[where])
+        primitive, arguments = transposed(ct, where, v)
+        ct_v = _shared(primitive.bind(a, factor, *arguments, **params), v[where])
     return None, None, *(ct_v if i == where else None for i in range(len(v)))
 
 
+def _family(primitive: Primitive, transposed: Callable[..., tuple[Primitive, list[Any]]]) -> None:
+    ad.primitive_jvps[primitive] = functools.partial(_family_jvp, primitive)
+    ad.primitive_transposes[primitive] = functools.partial(_family_transpose, transposed)
+
+
+def _replace(v, where, new):
+    return [*v[:where], new, *v[where + 1 :]]
+
+
 ad.primitive_jvps[logdet_p] = _logdet_jvp
-ad.primitive_jvps[inverse_gradient_p] = _inverse_gradient_jvp
-ad.primitive_transposes[inverse_gradient_p] = _inverse_gradient_transpose
+# <s, G_k(a; .., v_i, ..)> = D^{k+1} f(a)[.., v_i, .., s] is symmetric in v_i and s: the transpose swaps them.
+_family(inverse_gradient_p, lambda ct, i, v: (inverse_gradient_p, _replace(v, i, ct)))
 
 
 # --- the factor itself -----------------------------------------------------------------------------
+# <ct, C_k(a; .., v_i, ..)> = <R_{k-1}(a; ct, the other v), v_i>, by definition of R.
+# <s, R_k(a; ct, v)> = <ct, C_{k+1}(a; v, s)>: transposed in ct that is C_{k+1}, in v_i R_k with s for v_i.
+
+_family(
+    factor_derivative_p,
+    lambda ct, i, v: (factor_adjoint_p, [ct, *v[:i], *v[i + 1 :]]),
+)
+_family(
+    factor_adjoint_p,
+    lambda s, i, v: (
+        (factor_derivative_p, [*v[1:], s]) if i == 0 else (factor_adjoint_p, _replace(v, i, s))
+    ),
+)
 
 
-def _factor_values_jvp(primals, tangents, **params):
-    values = factor_values_p.bind(*primals, **params)
-    if not _is_zero(tangents[0]):
-        raise NotImplementedError(
-            "elimax: the values of F.L are not differentiable in the matrix yet. Use solve, logdet or "
-            "selected_inverse, which have all derivatives, or factorize jax.lax.stop_gradient(A)."
-        )
-    return values, _zero_like(values)
+def _factor_values_jvp(primals, tangents, *, symbolic, embedding, index_map):
+    a, factor = primals
+    ta, _ = tangents
+    structure = dict(symbolic=symbolic, embedding=embedding)
+    values = factor_values_p.bind(a, factor, index_map=index_map, **structure)
+    if _is_zero(ta):
+        return values, _zero_like(values)
+    tl = factor_derivative_p.bind(a, factor, ta, **structure)
+    return values, gather_p.bind(tl, index_map=index_map)
 
 
 ad.primitive_jvps[factor_values_p] = _factor_values_jvp

@@ -44,11 +44,11 @@ def cholesky_factor(
     return factor, status, detail
 
 
-def _values_results(a: Shape, factor: Shape, *, index_map: IndexMap):
+def _values_results(a: Shape, factor: Shape, *, symbolic, embedding, index_map: IndexMap):
     return Shape((index_map.output_size,), factor.dtype)
 
 
-def _values_attributes(*, index_map: IndexMap):
+def _values_attributes(*, symbolic, embedding, index_map: IndexMap):
     return {"map": index_map}
 
 
@@ -65,8 +65,14 @@ factor_values_p = define(
 
 
 def factor_values(
-    a: Inexact[Array, " nnz"], factor: Inexact[Array, " size"], index_map: IndexMap
+    a: Inexact[Array, " nnz"],
+    factor: Inexact[Array, " size"],
+    symbolic: Symbolic,
+    embedding: Embedding,
+    index_map: IndexMap,
 ) -> Inexact[Array, " lnz"]:
     """The values of L on its exact pattern, out of the panels."""
     check_single(a)
-    return factor_values_p.bind(a, factor, index_map=index_map)
+    return factor_values_p.bind(
+        a, factor, symbolic=symbolic, embedding=embedding, index_map=index_map
+    )

@@ -230,7 +230,14 @@ def clear_structures() -> None:
     library.elimax_clear_structures()
 
 
-_COUNTERS = ("factorization", "solve", "inverse_gradient")
+_COUNTERS = (
+    "factorization",
+    "solve",
+    "half_solve",
+    "inverse_gradient",
+    "factor_derivative",
+    "factor_adjoint",
+)
 
 
 def counted(name: str) -> int:
