@@ -125,8 +125,8 @@ class Cholesky:
         **Raises:** as `solve`.
 
         **Derivative:** in both arguments, every order and mode: $y' = L^{-1}(P z' - L' y)$, and for the
-        other half $x' = P^\top L^{-\mathsf{H}}(z' - L'^\mathsf{H} P x)$. They depend on the pivot sequence, as
-        the halves do.
+        other half $x' = P^\top L^{-\mathsf{H}}(z' - L'^\mathsf{H} P x)$. They depend on the pivot sequence,
+        as the halves do.
 
         **Cost:** 2 nnz(L) flops a right-hand side; a derivative costs one more half and a derivative of L.
         """

@@ -39,14 +39,21 @@ factor_adjoint_p = define(
 )
 
 
-def _product(slot: str, ranks: tuple[int, int], results) -> Primitive:
+def _product(slot: str, ranks: tuple[int, int], results, columns: int | None = None) -> Primitive:
+    """The slot of the trilinear form that is computed from the other two, in the order l, x, y."""
     return define(
-        Kernel(f"factor_product_{slot}", ranks, results, lambda *, symbolic: {"symbolic": symbolic})
+        Kernel(
+            f"factor_product_{slot}",
+            ranks,
+            results,
+            attributes=lambda *, symbolic: {"symbolic": symbolic},
+            columns=columns,
+        )
     )
 
 
 factor_product_l_p = _product(
     "l", (2, 2), lambda x, y, *, symbolic: Shape((symbolic.factor_size,), x.dtype)
 )
-factor_product_x_p = _product("x", (1, 2), lambda factor, y, *, symbolic: y)
-factor_product_y_p = _product("y", (1, 2), lambda factor, x, *, symbolic: x)
+factor_product_x_p = _product("x", (1, 2), lambda factor, y, *, symbolic: y, columns=1)
+factor_product_y_p = _product("y", (1, 2), lambda factor, x, *, symbolic: x, columns=1)
