@@ -13,6 +13,10 @@ from .helpers import SHARED
 
 jax.config.update("jax_enable_x64", True)
 
+# The threads of XLA's pool, of which each waits inside of JAX's batched LAPACK kernels until others have done
+# its work: two of these kernels at once, as in the programs of a dense oracle, lock a pool of two for ever.
+os.environ.setdefault("NPROC", "16")
+
 hypothesis.settings.register_profile(
     "elimax",
     deadline=None,
