@@ -14,7 +14,7 @@ from .helpers import assert_close, dense, spd, stored
 @pytest.mark.parametrize("dtype", [np.float64, np.complex128])
 def test_moments(dtype, getkey):
     A = ex.SymmetricMatrix.from_scipy(spd("random", dtype))
-    draws = 200_000
+    draws = 40_000
     x = np.asarray(ex.cholesky(A).sample(getkey(), (draws,)))
     assert x.shape == (draws, A.shape[0]) and x.dtype == dtype
     covariance = np.linalg.inv(np.asarray(A.todense()))
