@@ -1,5 +1,6 @@
 """Compile time does not depend on the size of the matrix, and a call costs little more than its kernel."""
 
+import re
 import time
 
 import jax
@@ -62,3 +63,20 @@ def test_a_jitted_solve_costs_microseconds():
 
     per_call = _best(thousand_calls, 7) / 1000
     assert per_call < 25e-6
+
+
+def test_a_factorization_inside_of_scan_costs_microseconds():
+    """New values, a factorization and a solve at every step, without a round trip to the host."""
+    A = ex.SymmetricMatrix.from_scipy(sp.csc_array(np.eye(5) * 4 + np.ones((5, 5))))
+
+    @jax.jit
+    def run(V, b):
+        return jax.lax.scan(lambda b, v: (ex.solve(A.with_values(v), b), None), b, V)[0]
+
+    steps = 1000
+    V, b = jnp.tile(A.values, (steps, 1)), jnp.ones(5)
+    program = run.lower(V, b).compile().as_text()
+    targets = set(re.findall(r'custom_call_target="(\w+)"', program))
+    assert targets == {"elimax_cholesky", "elimax_solve"} and "callback" not in program
+    run(V, b)
+    assert _best(lambda: jax.block_until_ready(run(V, b)), 9) / steps < 10e-6
