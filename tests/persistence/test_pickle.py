@@ -157,3 +157,39 @@ def test_a_truncated_pickle_is_refused():
     stored = pickle.dumps(OBJECTS["factor"])
     with pytest.raises((pickle.UnpicklingError, EOFError)):
         pickle.loads(stored[: len(stored) // 2])
+
+
+# ---------------------------------------------------------------------------------------------
+# Values and structures that do not belong together
+
+
+def _shortened(x):
+    return jax.tree.map(lambda leaf: leaf[:3] if leaf.ndim else leaf, x)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda F, A, b: A @ b,
+        lambda F, A, b: A.to_general().todense(),
+        lambda F, A, b: A.diagonal(),
+        lambda F, A, b: A.to_general() @ A,
+        lambda F, A, b: ex.solve(A, b),
+        lambda F, A, b: ex.logdet(A),
+        lambda F, A, b: F.solve(b),
+        lambda F, A, b: F.half_solve(b),
+        lambda F, A, b: F.logdet(),
+        lambda F, A, b: F.selected_inverse(),
+        lambda F, A, b: F.inverse_diagonal(),
+        lambda F, A, b: F.L,
+        lambda F, A, b: ex.triangular_solve(A.to_general(), b),
+    ],
+)
+def test_leaves_of_another_structure_are_refused(use, jit):
+    """Leaves can be exchanged in a pytree; no kernel may read beyond them."""
+    F = OBJECTS["factor"]
+    use = jax.jit(use) if jit else use
+    use(F, F.matrix, jnp.ones(72))
+    with pytest.raises(ValueError, match="do not belong together"):
+        use(_shortened(F), _shortened(F.matrix), jnp.ones(72))

@@ -108,12 +108,20 @@ def is_staged(*operands: Any) -> bool:
     return any(is_traced(jax.lax.stop_gradient(x)) for x in operands)
 
 
-def check_single(values: Any) -> None:
-    """Raises the `ValueError` for a batch of matrices outside of `vmap`."""
+def check_values(size: int, values: Any) -> None:
+    """Raises the `ValueError` for values that are not those of one matrix, or one factor, of `size` entries.
+
+    Those of matrices are checked where matrices are made, but pytrees can be put together from any leaves.
+    """
     if values.ndim != 1:
         raise ValueError(
             f"a batch of matrices, with values of shape {values.shape}, came out of jax.vmap; what is to be "
             "done with each of them goes under jax.vmap, too: jax.vmap(lambda A: ...)(batch)"
+        )
+    if values.shape[0] != size:
+        raise ValueError(
+            f"a matrix or a factor has {values.shape[0]} values and a structure of {size} entries: they "
+            "do not belong together"
         )
 
 

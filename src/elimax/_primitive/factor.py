@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Inexact, Int
 
-from elimax._primitive.define import Kernel, Shape, check_single, define
+from elimax._primitive.define import Kernel, Shape, check_values, define
 from elimax._results import NOT_FINITE_SENTENCE, NOT_POSITIVE_DEFINITE_SENTENCE
 from elimax._structure.index_map import IndexMap
 from elimax._structure.symbolic import Embedding, Symbolic
@@ -38,7 +38,7 @@ def cholesky_factor(
 
     With `throw`, a failure is an error of the running program. The factor has no derivative of its own.
     """
-    check_single(a)
+    check_values(embedding.pattern.nnz, a)
     a = jax.lax.stop_gradient(a)
     factor, status, detail = cholesky_p.bind(a, symbolic=symbolic, embedding=embedding, throw=throw)
     return factor, status, detail
@@ -72,7 +72,8 @@ def factor_values(
     index_map: IndexMap,
 ) -> Inexact[Array, " lnz"]:
     """The values of L on its exact pattern, out of the panels."""
-    check_single(a)
+    check_values(embedding.pattern.nnz, a)
+    check_values(symbolic.factor_size, factor)
     return factor_values_p.bind(
         a, factor, symbolic=symbolic, embedding=embedding, index_map=index_map
     )

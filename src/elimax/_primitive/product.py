@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from jaxtyping import Array, Inexact
 
-from elimax._primitive.define import Kernel, Primitive, Shape, check_single, define
+from elimax._primitive.define import Kernel, Primitive, Shape, check_values, define
 from elimax._structure.index_map import IndexMap
 from elimax._structure.pattern import Pattern
 from elimax._types import Values
@@ -70,7 +70,7 @@ def product(
 
     **Cost:** one pass over the values.
     """
-    check_single(values)
+    check_values(pattern.nnz, values)
     primitive = product_x_p if transpose else product_y_p
     return primitive.bind(values, x, pattern=pattern, storage=storage)
 
@@ -105,8 +105,8 @@ def contract(
 
     **Source:** Gustavson, ACM TOMS 4 (1978) 250-269.
     """
-    check_single(a)
-    check_single(b)
+    check_values(A.nnz, a)
+    check_values(B.nnz, b)
     return contract_c_p.bind(a, b, a=A, b=B, c=C)
 
 
@@ -142,7 +142,7 @@ def gather(
 
     **Derivative:** the transpose is `scatter`.
     """
-    check_single(values)
+    check_values(index_map.input_size, values)
     return values if index_map.is_identity else gather_p.bind(values, index_map=index_map)
 
 
@@ -153,5 +153,5 @@ def scatter(
 
     **Derivative:** the transpose is `gather`.
     """
-    check_single(values)
+    check_values(index_map.output_size, values)
     return values if index_map.is_identity else scatter_p.bind(values, index_map=index_map)

@@ -10,7 +10,7 @@ nilpotent parts e_1, ..., e_k (each e_i^2 = 0) and reads off the coefficient of 
 import numpy as np
 from jaxtyping import Array, Float, Inexact
 
-from elimax._primitive.define import Kernel, Shape, check_single, define
+from elimax._primitive.define import Kernel, Shape, check_values, define
 from elimax._structure.symbolic import Embedding, Symbolic
 
 
@@ -47,7 +47,8 @@ def logdet(
     embedding: Embedding,
 ) -> Float[Array, ""]:
     """log det A = 2 sum log L_jj, natural logarithm."""
-    check_single(a)
+    check_values(embedding.pattern.nnz, a)
+    check_values(symbolic.factor_size, factor)
     return logdet_p.bind(a, factor, symbolic=symbolic, embedding=embedding)
 
 
@@ -59,5 +60,6 @@ def inverse_gradient(
     embedding: Embedding,
 ) -> Inexact[Array, " nnz"]:
     """G_k(a; v_1, ..., v_k) on the pattern of the embedding."""
-    check_single(a)
+    check_values(embedding.pattern.nnz, a)
+    check_values(symbolic.factor_size, factor)
     return inverse_gradient_p.bind(a, factor, *directions, symbolic=symbolic, embedding=embedding)

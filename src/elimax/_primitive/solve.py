@@ -4,7 +4,7 @@ from typing import Literal
 
 from jaxtyping import Array, Inexact
 
-from elimax._primitive.define import Kernel, Shape, check_single, define
+from elimax._primitive.define import Kernel, Shape, check_values, define
 from elimax._structure.symbolic import Embedding, Symbolic
 
 Part = Literal["whole", "forward", "backward"]
@@ -31,5 +31,6 @@ def solve(
     part: Part = "whole",
 ) -> Inexact[Array, "n k"]:
     """A^-1 b; or one half of it: L^-1 P b (`forward`), P^T L^-H b (`backward`)."""
-    check_single(a)
+    check_values(embedding.pattern.nnz, a)
+    check_values(symbolic.factor_size, factor)
     return solve_p.bind(a, factor, b, symbolic=symbolic, embedding=embedding, part=part)
