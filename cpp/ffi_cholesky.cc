@@ -40,7 +40,6 @@ ffi::Error cholesky_handler(ffi::ThreadPool pool, ffi::AnyBuffer values, ffi::Re
     const Batched<const T> a(values, 1);
     const Batched<T> L(*factor, 1);
     const Batched<Index> code(*status, 0), place(*detail, 0);
-    advise_huge_pages(L[0], factor->size_bytes());
     count(Counter::factorization, L.batch());
     const auto factorize = [&](Offset i, T* workspace) {
       const Status result = cholesky<T>(*symbolic, *embedding, a[i], L[i], workspace);

@@ -17,7 +17,6 @@ ffi::Error factor_derivative_handler(ffi::ThreadPool pool, ffi::AnyBuffer factor
     const Batched<const T> L(factor, 1);
     const Batched<T> result(*derivative, 1);
     const Directions<T> v(directions, result.batch());
-    advise_huge_pages(result[0], derivative->size_bytes());
     count(Counter::factor_derivative, result.batch());
     return for_batch<T>(pool, result.batch(), 2 * v.order() * sweep_time(*symbolic),
                         factor_derivative_workspace(*symbolic, v.order()), [&](Offset i, T* workspace) {
