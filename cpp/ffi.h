@@ -1,8 +1,8 @@
 // ffi.h: what every XLA FFI handler shares: the dtype switch, the batch loop, look-ups, scratch memory.
 //
-// Only ffi*.cc include this file, and only this file includes XLA. Every operand carries at most one
-// leading batch dimension (the batching rules in define.py see to that); one without it is shared by
-// the whole batch.
+// Only ffi*.cc include this file, and only this file includes XLA. An operand may have leading dimensions,
+// which count the elements of a batch; one without them is shared by the whole batch, and one with m times
+// fewer elements serves m elements in a row (define.py and partition.py see to that).
 #pragma once
 
 #ifdef __linux__
@@ -62,28 +62,32 @@ inline void advise_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std:
 #endif
 }
 
-// One operand or result as batch element i sees it: `rank` core dimensions behind an optional batch
-// dimension. Results are about to be filled.
+// One operand or result as batch element i of `elements` sees it: `rank` core dimensions behind those of the
+// batch. Results are about to be filled.
 template <class T>
 class Batched {
  public:
   template <class Buffer>
-  Batched(Buffer&& buffer, std::size_t rank) : data_(reinterpret_cast<T*>(buffer.untyped_data())) {
-    const auto dimensions = buffer.dimensions();
-    size_ = 1;
+  Batched(Buffer&& operand, std::size_t rank, Offset elements)
+      : data_(reinterpret_cast<T*>(operand.untyped_data())) {
+    const auto dimensions = operand.dimensions();
     const std::size_t lead = dimensions.size() - rank;
-    for (std::size_t d = lead; d < dimensions.size(); ++d) size_ *= dimensions[d];
-    batch_ = lead ? dimensions[0] : 1;
-    stride_ = lead ? size_ : 0;
-    if constexpr (!std::is_const_v<T>) advise_huge_pages(data_, buffer.size_bytes());
+    for (std::size_t d = 0; d < dimensions.size(); ++d) (d < lead ? batch_ : size_) *= dimensions[d];
+    share_ = batch_ ? std::max<Offset>(elements / batch_, 1) : 1;
   }
-  T* operator[](Offset i) const { return data_ + i * stride_; }
+  // A result has a batch element of its own for each element.
+  template <class Buffer>
+  Batched(Buffer&& result, std::size_t rank) : Batched(result, rank, 0) {
+    static_assert(!std::is_const_v<T>, "how many elements an operand serves, the results know");
+    advise_huge_pages(data_, result.size_bytes());
+  }
+  T* operator[](Offset i) const { return data_ + i / share_ * size_; }
   Offset batch() const { return batch_; }
   Offset size() const { return size_; }  // entries of one batch element
 
  private:
   T* data_;
-  Offset size_, batch_, stride_;
+  Offset size_ = 1, batch_ = 1, share_;
 };
 
 // The operands behind the named ones: the directions of derivatives, those of each batch element in a row.
@@ -93,7 +97,7 @@ class Directions {
   Directions(ffi::RemainingArgs operands, Offset batch)
       : order_(operands.size()), elements_(batch * operands.size()) {
     for (std::size_t d = 0; d < order_; ++d) {
-      const Batched<const T> direction(*operands.get<ffi::AnyBuffer>(d), 1);
+      const Batched<const T> direction(*operands.get<ffi::AnyBuffer>(d), 1, batch);
       for (Offset i = 0; i < batch; ++i) elements_[i * order_ + d] = direction[i];
     }
   }

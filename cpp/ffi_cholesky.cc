@@ -37,8 +37,8 @@ ffi::Error cholesky_handler(ffi::ThreadPool pool, ffi::AnyBuffer values, ffi::Re
   if (!symbolic || !embedding) return unknown_structure();
   return for_scalar(values.element_type(), [&](auto scalar) -> ffi::Error {
     using T = decltype(scalar);
-    const Batched<const T> a(values, 1);
     const Batched<T> L(*factor, 1);
+    const Batched<const T> a(values, 1, L.batch());
     const Batched<Index> code(*status, 0), place(*detail, 0);
     count(Counter::factorization, L.batch());
     const auto factorize = [&](Offset i, T* workspace) {
@@ -61,8 +61,8 @@ ffi::Error logdet_handler(ffi::ThreadPool pool, ffi::AnyBuffer factor, ffi::Resu
   if (!symbolic) return unknown_structure();
   return for_scalar(factor.element_type(), [&](auto scalar) -> ffi::Error {
     using T = decltype(scalar);
-    const Batched<const T> L(factor, 1);
     const Batched<Real<T>> result(*logdet, 0);
+    const Batched<const T> L(factor, 1, result.batch());
     return for_batch(pool, result.batch(), 2.0 * symbolic->n,
                      [&](Offset i) { *result[i] = cholesky_logdet<T>(*symbolic, L[i]); });
   });
@@ -76,8 +76,8 @@ ffi::Error solve_handler(ffi::ThreadPool pool, ffi::AnyBuffer factor, ffi::AnyBu
   const auto part = static_cast<SolvePart>(part_code);
   return for_scalar(factor.element_type(), [&](auto scalar) -> ffi::Error {
     using T = decltype(scalar);
-    const Batched<const T> L(factor, 1), b(right_hand_side, 2);
     const Batched<T> x(*solution, 2);
+    const Batched<const T> L(factor, 1, x.batch()), b(right_hand_side, 2, x.batch());
     const auto k = static_cast<Index>(right_hand_side.dimensions().back());
     count(part == SolvePart::whole ? Counter::solve : Counter::half_solve, x.batch());
     return for_batch<T>(
@@ -95,8 +95,8 @@ ffi::Error inverse_gradient_handler(ffi::ThreadPool pool, ffi::AnyBuffer factor,
   if (!symbolic || !embedding) return unknown_structure();
   return for_scalar(factor.element_type(), [&](auto scalar) -> ffi::Error {
     using T = decltype(scalar);
-    const Batched<const T> L(factor, 1);
     const Batched<T> result(*gradient, 1);
+    const Batched<const T> L(factor, 1, result.batch());
     const Directions<T> v(directions, result.batch());
     count(Counter::inverse_gradient, result.batch());
     return for_batch<T>(pool, result.batch(), 2 * (v.order() + 1) * sweep_time(*symbolic),
@@ -115,8 +115,8 @@ ffi::Error triangular_solve_handler(ffi::ThreadPool pool, ffi::AnyBuffer values,
   if (!pattern) return unknown_structure();
   return for_scalar(values.element_type(), [&](auto scalar) -> ffi::Error {
     using T = decltype(scalar);
-    const Batched<const T> t(values, 1), b(right_hand_side, 2);
     const Batched<T> x(*solution, 2);
+    const Batched<const T> t(values, 1, x.batch()), b(right_hand_side, 2, x.batch());
     const Batched<Index> code(*status, 0);
     const auto k = static_cast<Index>(right_hand_side.dimensions().back());
     const ffi::Error error = for_batch(pool, x.batch(), 1.0 * pattern->rows.size() * k, [&](Offset i) {

@@ -14,8 +14,8 @@ ffi::Error factor_derivative_handler(ffi::ThreadPool pool, ffi::AnyBuffer factor
   if (!symbolic || !embedding) return unknown_structure();
   return for_scalar(factor.element_type(), [&](auto scalar) -> ffi::Error {
     using T = decltype(scalar);
-    const Batched<const T> L(factor, 1);
     const Batched<T> result(*derivative, 1);
+    const Batched<const T> L(factor, 1, result.batch());
     const Directions<T> v(directions, result.batch());
     count(Counter::factor_derivative, result.batch());
     return for_batch<T>(pool, result.batch(), 2 * v.order() * sweep_time(*symbolic),
@@ -34,8 +34,8 @@ ffi::Error factor_adjoint_handler(ffi::ThreadPool pool, ffi::AnyBuffer factor, f
   if (!symbolic || !embedding) return unknown_structure();
   return for_scalar(factor.element_type(), [&](auto scalar) -> ffi::Error {
     using T = decltype(scalar);
-    const Batched<const T> L(factor, 1), ct(cotangent, 1);
     const Batched<T> result(*gradient, 1);
+    const Batched<const T> L(factor, 1, result.batch()), ct(cotangent, 1, result.batch());
     const Directions<T> v(directions, result.batch());
     count(Counter::factor_adjoint, result.batch());
     return for_batch<T>(pool, result.batch(), 2 * (v.order() + 1) * sweep_time(*symbolic),
@@ -55,8 +55,8 @@ ffi::Error factor_product_handler(ffi::ThreadPool pool, ffi::AnyBuffer left, ffi
   return for_scalar(left.element_type(), [&](auto scalar) -> ffi::Error {
     using T = decltype(scalar);
     const auto k = static_cast<Index>(right.dimensions().back());
-    const Batched<const T> a(left, slot == Slot::first ? 2 : 1), b(right, 2);
     const Batched<T> out(*result, slot == Slot::first ? 1 : 2);
+    const Batched<const T> a(left, slot == Slot::first ? 2 : 1, out.batch()), b(right, 2, out.batch());
     constexpr auto multiply = slot == Slot::first    ? factor_product_l<T>
                               : slot == Slot::second ? factor_product_x<T>
                                                      : factor_product_y<T>;

@@ -19,8 +19,8 @@ ffi::Error product_handler(ffi::ThreadPool pool, ffi::AnyBuffer left, ffi::AnyBu
   return for_scalar(left.element_type(), [&](auto scalar) -> ffi::Error {
     using T = decltype(scalar);
     const auto k = static_cast<Index>(right.dimensions().back());
-    const Batched<const T> l(left, slot == Slot::first ? 2 : 1), r(right, 2);
     const Batched<T> out(*result, slot == Slot::first ? 1 : 2);
+    const Batched<const T> l(left, slot == Slot::first ? 2 : 1, out.batch()), r(right, 2, out.batch());
     return for_batch(pool, out.batch(), 2.0 * pattern->rows.size() * k, [&](Offset i) {
       if constexpr (slot == Slot::first) {
         product_v<T>(*pattern, storage, r[i], l[i], k, out[i]);
@@ -45,8 +45,8 @@ ffi::Error contract_handler(ffi::ThreadPool pool, ffi::AnyBuffer left, ffi::AnyB
   if (!A || !B || !C) return unknown_structure();
   return for_scalar(left.element_type(), [&](auto scalar) -> ffi::Error {
     using T = decltype(scalar);
-    const Batched<const T> l(left, 1), r(right, 1);
     const Batched<T> out(*result, 1);
+    const Batched<const T> l(left, 1, out.batch()), r(right, 1, out.batch());
     const double time = 4.0 * (A->rows.size() + B->rows.size() + C->rows.size());
     return for_batch<Index>(pool, out.batch(), time, C->n_rows, [&](Offset i, Index* work) {
       if constexpr (slot == Slot::first) {
@@ -68,8 +68,8 @@ ffi::Error map_handler(ffi::ThreadPool pool, ffi::AnyBuffer input, ffi::Result<f
   if (!map) return unknown_structure();
   return for_scalar(input.element_type(), [&](auto scalar) -> ffi::Error {
     using T = decltype(scalar);
-    const Batched<const T> in(input, 1);
     const Batched<T> out(*output, 1);
+    const Batched<const T> in(input, 1, out.batch());
     return for_batch(pool, out.batch(), 1.0 * (in.size() + out.size()), [&](Offset i) {
       if constexpr (transposed) {
         scatter<T>(map->map, in[i], out[i], out.size());
