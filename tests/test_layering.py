@@ -35,6 +35,7 @@ FLOORS = {
     "_primitive": 21,
     "_primitive.native_call": 21,
     "_primitive.taylor": 21,
+    "_primitive.partition": 21,
     "_primitive.sharding": 21,
     "_primitive.define": 22,
     "_primitive.factor": 23,

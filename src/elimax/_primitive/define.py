@@ -19,9 +19,11 @@ from typing import Any
 import jax
 import jax.extend.core
 import jax.numpy as jnp
+from jax.extend.mlir import ir
 from jax.interpreters import batching, mlir
 
-from elimax._primitive.native_call import native_call, register
+from elimax._primitive.native_call import register, with_structures
+from elimax._primitive.partition import divide, sharding_rule
 from elimax._primitive.sharding import result_type, sharded_axes, vary_alike
 from elimax._primitive.taylor import define_taylor_rule
 from elimax._structure import _native
@@ -44,6 +46,7 @@ class Kernel:
       rules need.
     - `columns`: the operand of rank 2, if there is one, whose columns the kernel treats one by one: the first
       result has a column for each of them, any other result none.
+    - `summed`: operands of rank 2 over whose columns the kernel sums.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Kernel:
     target: str = ""
     n_derivative_only: int = 0
     columns: int | None = None
+    summed: tuple[int, ...] = ()
 
     def rank(self, operand: int) -> int:
         return self.ranks[min(operand, len(self.ranks) - 1)]
@@ -64,8 +68,9 @@ class Kernel:
                 return (operand.shape[0],)
         return ()
 
-    def result_shapes(self, operands: Sequence[Any], params: dict[str, Any]) -> list[Shape]:
-        batch = self.batch_shape(operands)
+    def result_shapes(
+        self, operands: Sequence[Any], params: dict[str, Any], batch: tuple[int, ...]
+    ) -> list[Shape]:
         cores = [
             Shape(x.shape[len(x.shape) - self.rank(i) :], x.dtype) for i, x in enumerate(operands)
         ]
@@ -76,13 +81,15 @@ class Kernel:
     def result_types(self, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
         """The shapes, with how the results are spread over devices, from the types of the operands."""
         ranks = [self.rank(i) for i in range(len(operands))]
-        batch, column = sharded_axes(self.name, operands, ranks, self.columns)
+        columns = self.summed if self.columns is None else (self.columns,)
+        batch, column = sharded_axes(self.name, operands, ranks, columns)
         types = []
-        for i, shape in enumerate(self.result_shapes(operands, params)):
+        shapes = self.result_shapes(operands, params, self.batch_shape(operands))
+        for i, shape in enumerate(shapes):
             spec = [None] * len(shape.shape)
             if batch is not None:
                 spec[0] = batch
-            if column is not None and i == 0:
+            if i == 0 and column is not None and not self.summed:
                 spec[-1] = column
             types.append(result_type(operands[0], shape.shape, shape.dtype, spec))
         return types
@@ -135,20 +142,41 @@ def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
         results = kernel.result_types(operands, params)
         return results if multiple_results else results[0]
 
-    def call(*operands: jax.Array, for_export: bool, **params: Any) -> Any:
-        results = kernel.result_shapes(operands, params)
-        return native_call(
-            target,
-            results if multiple_results else results[0],
-            operands[kernel.n_derivative_only :],
-            kernel.attributes(**params),
-            for_export,
+    def call(*operands: jax.Array, devices: int, for_export: bool, **params: Any) -> Any:
+        hidden = kernel.n_derivative_only
+        unseen, seen = list(operands[:hidden]), list(operands[hidden:])
+        batch = kernel.batch_shape(operands)
+        division = divide(
+            seen,
+            [kernel.rank(i) for i in range(hidden, len(operands))],
+            None if kernel.columns is None else kernel.columns - hidden,
+            kernel.summed,
+            devices,
         )
+        if division is not None:
+            seen, batch = division.operands, division.batch
+        shapes = kernel.result_shapes([*unseen, *seen], params, batch)
+        seen, attributes = with_structures(seen, kernel.attributes(**params), for_export)
+        results = _native_call_p.bind(
+            *seen,
+            target=target,
+            results=tuple(shapes),
+            attributes=tuple(attributes.items()),
+            is_divided=division is not None,
+        )
+        if division is not None:
+            results = division.join(results)
+        return results if multiple_results else results[0]
 
     def lower(ctx: Any, *operands: Any, **params: Any) -> Any:
+        untyped = [jax.core.ShapedArray(x.shape, x.dtype) for x in ctx.avals_in]
         for_export = ctx.module_context.lowering_parameters.for_export
-        rule = mlir.lower_fun(call, multiple_results=multiple_results)
-        return rule(ctx, *operands, for_export=for_export, **params)
+        devices = 1 if for_export else _partitioned_devices(ctx.module_context.axis_context)
+        rule = mlir.lower_fun(
+            functools.partial(call, devices=devices, for_export=for_export),
+            multiple_results=multiple_results,
+        )
+        return rule(ctx.replace(avals_in=untyped), *operands, **params)
 
     def batch(operands: Sequence[Any], dims: Sequence[Any], **params: Any) -> tuple[Any, Any]:
         def bind(*operands: Any) -> list[Any]:
@@ -169,6 +197,38 @@ def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
     mlir.register_lowering(primitive, functools.partial(_wrong_platform, primitive.name))
     mlir.register_lowering(primitive, lower, platform="cpu")
     return primitive
+
+
+# Inside of lowering only: a call whose operands and results XLA may divide into groups.
+_native_call_p = jax.extend.core.Primitive("elimax_native_call")
+_native_call_p.multiple_results = True
+
+
+@_native_call_p.def_abstract_eval
+def _native_call_results(*operands: Any, results: Sequence[Shape], **params: Any) -> list[Any]:
+    return [jax.core.ShapedArray(x.shape, x.dtype) for x in results]
+
+
+def _lower_native_call(
+    ctx: Any, *operands: Any, target: str, results: Any, attributes: Any, is_divided: bool
+) -> Any:
+    extra = {}
+    if is_divided:
+        rule = sharding_rule(ctx.avals_in, ctx.avals_out)
+        extra["mhlo.frontend_attributes"] = ir.Attribute.parse('{num_batch_dims = "1"}')
+        extra["sdy.sharding_rule"] = ir.Attribute.parse(rule)
+    call = jax.ffi.ffi_lowering(target, extra_attributes=extra)
+    return call(ctx, *operands, **dict(attributes))
+
+
+mlir.register_lowering(_native_call_p, _lower_native_call)
+
+
+def _partitioned_devices(context: Any) -> int:
+    """How many devices XLA divides the program among: inside of `shard_map`, none but one's own."""
+    if getattr(context, "manual_axes", ()):
+        return 1
+    return context.mesh.size if hasattr(context, "mesh") else getattr(context, "num_devices", 1)
 
 
 def _evaluate(primitive: Primitive, *operands: Any, **params: Any) -> Any:

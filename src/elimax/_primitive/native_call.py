@@ -23,19 +23,16 @@ def register(name: str) -> str:
     target = f"elimax_{name}"
     handler = jax.ffi.pycapsule(getattr(_native.library, target))
     jax.ffi.register_ffi_target(target, handler, platform="cpu")
+    jax.ffi.register_ffi_target_as_batch_partitionable(target)
     if target not in targets:
         targets.append(target)
     return target
 
 
-def native_call(
-    target: str,
-    results: Any,
-    operands: Sequence[jax.Array],
-    attributes: Mapping[str, Any],
-    for_export: bool,
-) -> Any:
-    """Calls a handler; a structure under the name NAME reaches it as NAME_high and NAME_low."""
+def with_structures(
+    operands: Sequence[jax.Array], attributes: Mapping[str, Any], for_export: bool
+) -> tuple[list[jax.Array], dict[str, Any]]:
+    """What a handler gets: a structure under the name NAME reaches it as NAME_high and NAME_low."""
     plain: dict[str, Any] = {}
     structures: dict[Structure, None] = {}  # in the order in which they are built
     for name, value in attributes.items():
@@ -44,10 +41,10 @@ def native_call(
             structures |= dict.fromkeys(_from_the_ground(value))
         else:
             plain[name] = value
-    if for_export:
-        *others, last = operands  # seldom a large one
-        operands = [*others, functools.reduce(_restore, structures, last)]
-    return jax.ffi.ffi_call(target, results)(*operands, **plain)
+    if not for_export:
+        return list(operands), plain
+    *others, last = operands  # seldom a large one
+    return [*others, functools.reduce(_restore, structures, last)], plain
 
 
 def _from_the_ground(structure: Structure) -> Iterator[Structure]:

@@ -37,6 +37,7 @@ product_v_p: Primitive = define(
         ranks=(2, 2),
         results=lambda x, y, *, pattern, storage: Shape((pattern.nnz,), x.dtype),
         attributes=_product_attributes,
+        summed=(0, 1),
     )
 )
 product_x_p: Primitive = define(

@@ -6,7 +6,7 @@ in our primitives the batch and the columns of right-hand sides can be, because 
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import jax
@@ -41,18 +41,19 @@ def vary_alike(operands: Sequence[Any]) -> Sequence[Any]:
 
 
 def sharded_axes(
-    name: str, operands: Sequence[Any], ranks: Sequence[int], columns: int | None
+    name: str, operands: Sequence[Any], ranks: Sequence[int], columns: Collection[int]
 ) -> tuple[Any, Any]:
-    """The explicit mesh axes of the batch and of the columns of operand `columns`; None where not sharded.
+    """The explicit mesh axes of the batch and of the columns; None where they are not sharded.
 
-    `operands` are types, and `ranks` tells how many dimensions of each are not the batch.
+    `operands` are types, `ranks` tells how many dimensions of each are not the batch, `columns` which
+    operands have columns as their last dimension.
 
     **Raises:** `ValueError` for any other sharded dimension, and for a batch that is sharded in two ways.
     """
     batch = column = None
     for i, (x, rank) in enumerate(zip(operands, ranks, strict=True)):
         spec = list(x.sharding.spec)
-        if i == columns:
+        if i in columns:
             column = spec.pop()
             rank -= 1
         lead, core = spec[: len(spec) - rank], spec[len(spec) - rank :]

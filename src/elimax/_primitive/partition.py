@@ -1,0 +1,111 @@
+"""One native call in a program for several devices: what each of them computes.
+
+XLA divides a custom call along one dimension only: the leading one, of all operands and results alike. So a
+call is brought into that form. A batch is divided into groups, and what the whole batch shares is repeated
+for each group; the columns of right-hand sides, which nothing connects, become a batch of groups of columns.
+The number of groups is the greatest common divisor of the size and the number of devices: a batch, or
+columns, that are sharded evenly remain where they are, and no device computes what only pads an uneven shard.
+
+**Cost:** with one device, none. With several, a device holds a copy of a shared operand for each of its
+groups: one, if the batch is sharded over all devices.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+Arrays = Sequence[jax.Array]
+
+
+class Division(NamedTuple):
+    """The operands in groups, the leading dimensions of the results, and how to join these."""
+
+    operands: list[jax.Array]
+    batch: tuple[int, ...]
+    join: Callable[[Arrays], Arrays]
+
+
+def divide(
+    operands: Arrays,
+    ranks: Sequence[int],
+    columns: int | None,
+    summed: Sequence[int],
+    devices: int,
+) -> Division | None:
+    """The operands of a native call in groups; None if there is nothing to divide.
+
+    `ranks`, `columns` and `summed` are those of the kernel (define.py).
+    """
+    if devices == 1:
+        return None
+    batches = [x.shape[0] for x, rank in zip(operands, ranks, strict=True) if x.ndim > rank]
+    column_operands = set(summed) if columns is None else {columns}
+    sizes = batches or [operands[i].shape[1] for i in column_operands] or [1]
+    groups = math.gcd(sizes[0], devices)
+    if groups == 1:
+        return None
+    if batches:
+        divided = [
+            _rows_to_groups(x, groups) if x.ndim > rank else _repeat(x, groups)
+            for x, rank in zip(operands, ranks, strict=True)
+        ]
+        return Division(divided, (groups, batches[0] // groups), _join_rows)
+    divided = [
+        _columns_to_groups(x, groups) if i in column_operands else _repeat(x, groups)
+        for i, x in enumerate(operands)
+    ]
+    return Division(divided, (groups,), _join_sums if summed else _join_columns)
+
+
+def _repeat(x: jax.Array, groups: int) -> jax.Array:
+    return jnp.broadcast_to(x, (groups, *x.shape))
+
+
+def _rows_to_groups(x: jax.Array, groups: int) -> jax.Array:
+    return x.reshape(groups, x.shape[0] // groups, *x.shape[1:])
+
+
+def _join_rows(results: Arrays) -> Arrays:
+    return [x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]) for x in results]
+
+
+def _columns_to_groups(x: jax.Array, groups: int) -> jax.Array:
+    n, k = x.shape
+    return jnp.moveaxis(x.reshape(n, groups, k // groups), 1, 0)
+
+
+def _join_columns(results: Arrays) -> Arrays:
+    x, *others = results
+    groups, n, k = x.shape
+    x = jnp.moveaxis(x, 0, 1).reshape(n, groups * k)
+    return [x, *(status.max(axis=0) for status in others)]  # the same in all groups
+
+
+def _join_sums(results: Arrays) -> Arrays:
+    return [x.sum(axis=0) for x in results]
+
+
+def sharding_rule(operands: Arrays, results: Arrays) -> str:
+    """The rule, in Shardy's notation, by which sharding spreads from operands to results and back.
+
+    The leading dimensions are the same, i; every other one is on its own, and not divided.
+    """
+    sizes = [operands[0].shape[0]]
+
+    def dimensions(x: jax.Array) -> str:
+        first = len(sizes)
+        sizes.extend(x.shape[1:])
+        return f"[{', '.join(map(_factor, [0, *range(first, len(sizes))]))}]"
+
+    left, right = (", ".join(map(dimensions, xs)) for xs in (operands, results))
+    factors = ", ".join(f"{_factor(i)}={size}" for i, size in enumerate(sizes))
+    return f"#sdy.op_sharding_rule<({left})->({right}) {{{factors}}}, custom>"
+
+
+def _factor(i: int) -> str:
+    """Shardy's name of the i-th factor: i, j, ..., z, z_1, z_2, ..."""
+    letters = "ijklmnopqrstuvwxyz"
+    return letters[i] if i < len(letters) else f"z_{i - len(letters) + 1}"
