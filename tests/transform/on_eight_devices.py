@@ -1,61 +1,95 @@
 """Batches that are sharded over eight devices; run by test_sharding.py in a process that has them."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType
+from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import elimax as ex
+from elimax._structure._native import counted
 
 from ..helpers import assert_close, spd
 
 A = ex.SymmetricMatrix.from_scipy(spd("tridiagonal"))
+T = ex.SparseMatrix.from_dense(np.tril(A.todense()))
 N = A.shape[0]
 MESH = jax.make_mesh((8,), ("i",), axis_types=(AxisType.Auto,))
+EXPLICIT = jax.make_mesh((8,), ("i",), axis_types=(AxisType.Explicit,))
+GRID = jax.make_mesh((4, 2), ("i", "j"), axis_types=(AxisType.Auto,) * 2)
+EITHER_MESH = pytest.mark.parametrize("mesh", [MESH, EXPLICIT], ids=["auto", "explicit"])
 
 
-def operands(rng, dtype=np.float64):
-    """Values and right-hand sides of eight systems, and directions of both."""
+def operands(rng):
+    """Values and right-hand sides of eight systems."""
     values = jnp.asarray(A.values) * jnp.linspace(1.0, 2.0, 8)[:, None]
-    b = jnp.asarray(rng.normal(size=(8, N)))
-    return (values, b), (jnp.asarray(rng.normal(size=values.shape)), b[::-1])
+    return values, jnp.asarray(rng.normal(size=(8, N)))
 
 
-def loss(v, b):
+def shared(x, axes):
+    """The first of what all systems share, and all of the rest."""
+    return tuple(z if axis == 0 else z[0] for z, axis in zip(x, axes, strict=True))
+
+
+def outputs(v, b):
     """Everything that a factor gives, and products."""
     S = A.with_values(v)
     F = ex.cholesky(S)
-    terms = [F.solve(b), F.selected_inverse().values, F.inverse_diagonal(), S @ b]
-    return F.logdet() + sum(jnp.sum(jnp.sin(x)) for x in terms)
+    inverse, diagonal = F.selected_inverse().values, F.inverse_diagonal()
+    return F.logdet(), F.solve(b), inverse, diagonal, S @ b, F.half_solve(b), F.L.values
+
+
+def loss(v, b):
+    return sum(jnp.sum(jnp.sin(x)) for x in outputs(v, b))
+
+
+def derivatives(v, b):
+    """The gradient and a Hessian-vector product."""
+    gradient = jax.grad(loss, (0, 1))
+    return jax.jvp(gradient, (v, b), (v, b))
+
+
+def put(x, mesh, *spec):
+    return jax.device_put(x, NamedSharding(mesh, P(*spec)))
+
+
+def run(f, *x):
+    """The results of f, compiled, and the names of the collective operations in it."""
+    compiled = jax.jit(f).lower(*x).compile()
+    names = "all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter"
+    return compiled(*x), set(re.findall(rf" ({names})\w*[-(]", compiled.as_text()))
+
+
+def compare(got, expected, rtol=1e-12):
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        assert_close(a, b, rtol)
 
 
 # --- shard_map -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("check_vma", [True, False])
-@pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)], ids=str)
+@pytest.mark.parametrize(
+    "axes, check_vma", [((0, 0), True), ((0, None), True), ((None, 0), True), ((0, None), False)]
+)
 def test_shard_map(axes, check_vma, rng):
     """Values, gradients and Hessian-vector products, of sharded operands and of replicated ones."""
-    batches, directions = operands(rng)
-    x, t = (
-        tuple(z if axis == 0 else z[0] for z, axis in zip(zs, axes, strict=True))
-        for zs in (batches, directions)
-    )
+    x = shared(operands(rng), axes)
     batched = jax.vmap(loss, axes)
     specs = tuple(P("i") if axis == 0 else P() for axis in axes)
     local = jax.shard_map(batched, mesh=MESH, in_specs=specs, out_specs=P("i"), check_vma=check_vma)
 
     def results(f):
         gradient = jax.grad(lambda *x: jnp.sum(f(*x)), (0, 1))
-        return f(*x), gradient(*x), jax.jvp(gradient, x, t)[1]
+        return f(*x), jax.jvp(gradient, x, x)
 
-    _compare(jax.jit(lambda: results(local))(), jax.jit(lambda: results(batched))(), 1e-10)
+    compare(jax.jit(lambda: results(local))(), jax.jit(lambda: results(batched))(), 1e-10)
 
 
 def test_shard_map_outside_of_jit(rng):
-    (values, b), _ = operands(rng)
+    values, b = operands(rng)
     f = lambda v, b: ex.solve(A.with_values(v[0]), b)[None]  # noqa: E731
     local = jax.shard_map(f, mesh=MESH, in_specs=(P("i"), P()), out_specs=P("i"))
     got = jax.grad(lambda b: jnp.sum(jnp.sin(local(values, b))))(b[0])
@@ -63,6 +97,149 @@ def test_shard_map_outside_of_jit(rng):
     assert_close(got, expected, 1e-12)
 
 
-def _compare(got, expected, rtol):
-    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
-        assert_close(a, b, rtol)
+def test_shard_map_over_one_of_two_axes(rng):
+    x = operands(rng)
+    f = jax.vmap(outputs)
+    local = jax.shard_map(f, mesh=GRID, in_specs=P("i"), out_specs=P("i"), axis_names={"i"})
+    got, _ = run(local, *(put(z, GRID, ("i", "j")) for z in x))
+    compare(got, jax.jit(f)(*x))
+
+
+# --- jit: a sharded batch stays where it is --------------------------------------------------------
+
+
+@EITHER_MESH
+@pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)], ids=str)
+def test_a_sharded_batch_stays_sharded(axes, mesh, rng):
+    """No device talks to another, and none repeats what another one does."""
+    x = shared(operands(rng), axes)
+    sharded = [put(z, mesh, *["i"][: axis == 0]) for z, axis in zip(x, axes, strict=True)]
+    f = jax.vmap(lambda *x: (ex.solve(A.with_values(x[0]), x[1]), derivatives(*x)), axes)
+    before = counted("factorization")
+    got, collectives = run(f, *sharded)
+    jax.block_until_ready(got)
+    assert counted("factorization") - before == 8  # one on each device
+    assert not collectives
+    for y in jax.tree.leaves(got):
+        assert y.sharding.is_equivalent_to(NamedSharding(mesh, P("i")), y.ndim)
+    compare(got, jax.jit(f)(*x), 1e-11)
+
+
+@EITHER_MESH
+@pytest.mark.parametrize("axes", [(0, None), (None, 0)], ids=str)
+def test_the_gradient_of_a_shared_operand_is_summed_over_devices(axes, mesh, rng):
+    x = shared(operands(rng), axes)
+    sharded = [put(z, mesh, *["i"][: axis == 0]) for z, axis in zip(x, axes, strict=True)]
+    gradient = jax.grad(lambda *x: jnp.sum(jax.vmap(loss, axes)(*x)), (0, 1))
+    got, collectives = run(gradient, *sharded)
+    assert collectives == {"all-reduce"}
+    compare(got, jax.jit(gradient)(*x), 1e-11)
+
+
+def columns(v, B):
+    S = A.with_values(v)
+    return S @ B, ex.triangular_solve(T, B), ex.solve(S, B), ex.cholesky(S).half_solve(B)
+
+
+@EITHER_MESH
+def test_sharded_columns_stay_sharded(mesh, rng):
+    v, b = operands(rng)
+    x, sharded = (v[0], b.T), (put(v[0], mesh), put(b.T, mesh, None, "i"))
+    got, collectives = run(columns, *sharded)
+    assert not collectives
+    for y in got:
+        assert y.sharding.is_equivalent_to(NamedSharding(mesh, P(None, "i")), 2)
+    compare(got, jax.jit(columns)(*x))
+    gradient = jax.grad(lambda *x: sum(jnp.sum(jnp.sin(y)) for y in columns(*x)), (0, 1))
+    got, collectives = run(gradient, *sharded)
+    assert collectives == {"all-reduce"}
+    compare(got, jax.jit(gradient)(*x))
+
+
+def test_sharded_directions_share_a_factor(rng):
+    """A batch of directions at one matrix: derivatives take groups of it, and a factor each."""
+    v, _ = operands(rng)
+    directions = jnp.asarray(rng.normal(size=(16, A.nnz)))
+
+    def f(v, directions):
+        along = lambda d: jax.jvp(lambda v: outputs(v, jnp.ones(N)), (v,), (d,))[1]  # noqa: E731
+        return jax.vmap(along)(directions)
+
+    before = counted("inverse_gradient")
+    got, collectives = run(f, put(v[0], MESH), put(directions, MESH, "i"))
+    jax.block_until_ready(got)
+    # Once for every direction; and on every device once for the gradient of logdet.
+    assert counted("inverse_gradient") - before == 16 + 8
+    assert not collectives
+    compare(got, jax.jit(f)(v[0], directions))
+
+
+@pytest.mark.parametrize("spec", ["j", ("j", "i")], ids=str)
+def test_two_mesh_axes(spec, rng):
+    x = operands(rng)
+    got, collectives = run(jax.vmap(outputs), *(put(z, GRID, spec) for z in x))
+    assert not collectives
+    compare(got, jax.jit(jax.vmap(outputs))(*x))
+
+
+def test_control_flow_and_nested_vmap(rng):
+    values, b = operands(rng)
+
+    def f(values, b):
+        pairs = jax.vmap(jax.vmap(outputs, (None, 0)))(values, jnp.stack([b, 2 * b], 1))
+        total, _ = jax.lax.scan(
+            lambda x, s: (jax.vmap(ex.solve)(A_batch(s * values), x), None), b, jnp.arange(1.0, 4.0)
+        )
+        return pairs, total
+
+    def A_batch(values):
+        return jax.vmap(A.with_values)(values)
+
+    got, collectives = run(f, put(values, MESH, "i"), put(b, MESH, "i"))
+    assert not collectives
+    compare(got, jax.jit(f)(values, b))
+
+
+# --- never a wrong number --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stop", [4, 6, 7])
+def test_a_batch_that_devices_cannot_share_evenly(stop, rng):
+    """What pads an uneven shard is no matrix, and is not factorized."""
+    x = operands(rng)
+    f = lambda v, b: jax.vmap(outputs)(v[:stop], b[:stop])  # noqa: E731
+    got, _ = run(f, *(put(z, MESH, "i") for z in x))
+    compare(got, jax.jit(f)(*x))
+
+
+@pytest.mark.parametrize(
+    "specs", [((None, "i"), ("i",)), (("i",), ("j",)), (("j", "i"), ("i", "j"))]
+)
+def test_other_shardings(specs, rng):
+    """Sharded over n or nnz, or differently in different operands: gathered where need be."""
+    values, b = operands(rng)
+    values = jnp.pad(values, ((0, 0), (0, 1)))  # 80 entries: eight shards
+    f = lambda v, b: jax.vmap(outputs)(v[:, : A.nnz], b)  # noqa: E731
+    got, _ = run(f, put(values, GRID, *specs[0]), put(b, GRID, *specs[1]))
+    compare(got, jax.jit(f)(values, b))
+    one = lambda v, b: outputs(v[: A.nnz], b)  # noqa: E731
+    got, _ = run(one, put(values[0], GRID, "i"), put(b[0], GRID, ("i", "j")))
+    compare(got, jax.jit(one)(values[0], b[0]))
+
+
+def test_an_explicit_sharding_that_no_kernel_has(rng):
+    values, b = operands(rng)
+    with pytest.raises(ValueError, match=r"solve: operand 2 .* is sharded .* jax.sharding.reshard"):
+        jax.jit(lambda v, b: ex.solve(A.with_values(v), b))(values[0], put(b[0], EXPLICIT, "i"))
+
+
+def test_a_failing_element_of_a_sharded_batch(rng):
+    def f(v):
+        F = ex.cholesky(A.with_values(v), throw=False)
+        return F.logdet(), F.status
+
+    values = operands(rng)[0].at[5].multiply(-1)
+    (logdet, status), collectives = run(jax.vmap(f), put(values, MESH, "i"))
+    assert not collectives
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(logdet)), [5])
+    np.testing.assert_array_equal(np.flatnonzero(status), [5])

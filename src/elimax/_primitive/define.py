@@ -83,16 +83,11 @@ class Kernel:
         ranks = [self.rank(i) for i in range(len(operands))]
         columns = self.summed if self.columns is None else (self.columns,)
         batch, column = sharded_axes(self.name, operands, ranks, columns)
-        types = []
         shapes = self.result_shapes(operands, params, self.batch_shape(operands))
-        for i, shape in enumerate(shapes):
-            spec = [None] * len(shape.shape)
-            if batch is not None:
-                spec[0] = batch
-            if i == 0 and column is not None and not self.summed:
-                spec[-1] = column
-            types.append(result_type(operands[0], shape.shape, shape.dtype, spec))
-        return types
+        return [
+            result_type(operands, shape, batch, column if i == 0 and not self.summed else None)
+            for i, shape in enumerate(shapes)
+        ]
 
 
 class Primitive(jax.extend.core.Primitive):

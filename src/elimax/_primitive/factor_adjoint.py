@@ -11,6 +11,8 @@ t(l, x, y) = sum_ij (P y)_i L(l)_ij x_j.
 Arrays in the layout of the factor are zero above the diagonal.
 """
 
+from typing import Any
+
 from elimax._primitive.define import Kernel, Primitive, Shape, define
 from elimax._structure.symbolic import Embedding, Symbolic
 
@@ -39,7 +41,7 @@ factor_adjoint_p = define(
 )
 
 
-def _product(slot: str, ranks: tuple[int, int], results, columns: int | None = None) -> Primitive:
+def _product(slot: str, ranks: tuple[int, int], results, **columns: Any) -> Primitive:
     """The slot of the trilinear form that is computed from the other two, in the order l, x, y."""
     return define(
         Kernel(
@@ -47,13 +49,13 @@ def _product(slot: str, ranks: tuple[int, int], results, columns: int | None = N
             ranks,
             results,
             attributes=lambda *, symbolic: {"symbolic": symbolic},
-            columns=columns,
+            **columns,
         )
     )
 
 
 factor_product_l_p = _product(
-    "l", (2, 2), lambda x, y, *, symbolic: Shape((symbolic.factor_size,), x.dtype)
+    "l", (2, 2), lambda x, y, *, symbolic: Shape((symbolic.factor_size,), x.dtype), summed=(0, 1)
 )
 factor_product_x_p = _product("x", (1, 2), lambda factor, y, *, symbolic: y, columns=1)
 factor_product_y_p = _product("y", (1, 2), lambda factor, x, *, symbolic: x, columns=1)

@@ -68,7 +68,13 @@ def sharded_axes(
     return batch, column
 
 
-def result_type(like: Any, shape: Sequence[int], dtype: Any, spec: Sequence[Any]) -> Any:
-    """The type of a result on the mesh of the type `like`, varying as that does."""
+def result_type(operands: Sequence[Any], shape: Any, batch: Any, column: Any) -> Any:
+    """The type of a result with those mesh axes, on the mesh of the operands and varying as they do."""
+    like = next((x for x in operands if not x.sharding.mesh.empty), operands[0])
+    spec = [None] * len(shape.shape)
+    if batch is not None:
+        spec[0] = batch
+    if column is not None:
+        spec[-1] = column
     sharding = NamedSharding(like.sharding.mesh, PartitionSpec(*spec))
-    return like.update(shape=tuple(shape), dtype=dtype, weak_type=False, sharding=sharding)
+    return like.update(shape=shape.shape, dtype=shape.dtype, weak_type=False, sharding=sharding)
