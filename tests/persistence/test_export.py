@@ -50,6 +50,21 @@ def _second_order(A, b):
     return gradient(A, b, 2.0), jax.jvp(lambda s: gradient(A, b, s), (2.0,), (1.0,))
 
 
+def _sampling(A, z):
+    """Derivatives of the factor itself, in both modes."""
+
+    def sample(v):
+        F = ex.cholesky(A.with_values(v))
+        return F.half_solve(z, transpose=True), F.half_solve(z), F.L.values
+
+    def size(v):
+        return sum(jnp.sum(x**2) for x in sample(v))
+
+    gradient = jax.grad(size)
+    direction = jnp.cos(A.values)
+    return jax.jvp(sample, (A.values,), (direction,)), jax.jvp(gradient, (A.values,), (direction,))
+
+
 def _loops(A, b):
     def step(x, s):
         return ex.solve(s * A, x), ex.logdet(s * A)
@@ -74,7 +89,7 @@ def _problem(dtype=np.float64) -> tuple[ex.SymmetricMatrix, jax.Array]:
 
 
 FUNCTIONS = {f"everything, {np.dtype(d).name}": (_everything, d) for d in DTYPES} | {
-    f.__name__: (f, np.float64) for f in (_second_order, _loops, _batch)
+    f.__name__: (f, np.float64) for f in (_second_order, _sampling, _loops, _batch)
 }
 
 
