@@ -44,7 +44,8 @@ def export(f: Callable[..., Any], *args: Any, **kwargs: Any) -> jax.export.Expor
 
     **Derivative:** `serialize(vjp_order=k)` exports k reverse derivatives as well.
 
-    **Cost:** some bytes for every entry of the patterns.
+    **Cost:** some bytes for every entry of the patterns; calls cost what those of a jitted function cost. A
+    batch that is sharded over devices stays so under `jax.shard_map`; elsewhere the program gathers it.
 
     `jax.export.export` itself does the same with `disabled_checks`: a
     `jax.export.DisabledSafetyCheck.custom_call(name)` for "elimax_restore" and for each custom call that

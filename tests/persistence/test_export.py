@@ -240,6 +240,20 @@ def test_a_structure_is_in_the_program_once():
     assert program.count(A.pattern.rows.tobytes().hex().upper()) == 1
 
 
+def test_what_a_factor_was_computed_with_is_not_restored_for_its_users():
+    """Otherwise every user of the factor would have a copy of it."""
+    A, b = _problem()
+    F = ex.cholesky(A)
+
+    def restored(f, *args):
+        return ex.export(f, *args).mlir_module().count("custom_call @elimax_restore")
+
+    assert restored(lambda A: ex.cholesky(A), A) == 3  # pattern, symbolic, embedding
+    assert restored(lambda A: ex.cholesky(A).logdet(), A) == 3
+    assert restored(lambda F: F.logdet(), F) == 2
+    assert restored(jax.vmap(lambda s: ex.solve(s * A, b)), jnp.ones(3)) == 3
+
+
 def test_every_custom_call_is_allowed():
     assert {"elimax_restore", "elimax_cholesky", "elimax_gather"} <= set(targets)
     assert len(targets) == len(set(targets))

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jax.extend.mlir import ir
 from jax.interpreters import batching, mlir
 
-from elimax._primitive.native_call import register, with_structures
+from elimax._primitive.native_call import register, restored_for, with_structures
 from elimax._primitive.partition import divide, sharding_rule
 from elimax._primitive.sharding import result_type, sharded_axes, vary_alike
 from elimax._primitive.taylor import define_taylor_rule
@@ -137,7 +137,7 @@ def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
         results = kernel.result_types(operands, params)
         return results if multiple_results else results[0]
 
-    def call(*operands: jax.Array, devices: int, for_export: bool, **params: Any) -> Any:
+    def call(*operands: jax.Array, devices: int, restored: Any, **params: Any) -> Any:
         hidden = kernel.n_derivative_only
         unseen, seen = list(operands[:hidden]), list(operands[hidden:])
         batch = kernel.batch_shape(operands)
@@ -151,7 +151,7 @@ def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
         if division is not None:
             seen, batch = division.operands, division.batch
         shapes = kernel.result_shapes([*unseen, *seen], params, batch)
-        seen, attributes = with_structures(seen, kernel.attributes(**params), for_export)
+        seen, attributes = with_structures(seen, kernel.attributes(**params), restored)
         results = _native_call_p.bind(
             *seen,
             target=target,
@@ -166,9 +166,10 @@ def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
     def lower(ctx: Any, *operands: Any, **params: Any) -> Any:
         untyped = [jax.core.ShapedArray(x.shape, x.dtype) for x in ctx.avals_in]
         for_export = ctx.module_context.lowering_parameters.for_export
+        restored = restored_for(operands) if for_export else None
         devices = 1 if for_export else _partitioned_devices(ctx.module_context.axis_context)
         rule = mlir.lower_fun(
-            functools.partial(call, devices=devices, for_export=for_export),
+            functools.partial(call, devices=devices, restored=restored),
             multiple_results=multiple_results,
         )
         return rule(ctx.replace(avals_in=untyped), *operands, **params)
@@ -190,7 +191,7 @@ def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
     batching.primitive_batchers[primitive] = batch
     define_taylor_rule(primitive)
     mlir.register_lowering(primitive, functools.partial(_wrong_platform, primitive.name))
-    mlir.register_lowering(primitive, lower, platform="cpu")
+    mlir.register_lowering(primitive, lower, platform="cpu", cacheable=False)
     return primitive
 
 

@@ -6,7 +6,7 @@ it where it is not pinned, and hands its first operand on to the kernel, which t
 """
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import jax
@@ -30,21 +30,37 @@ def register(name: str) -> str:
 
 
 def with_structures(
-    operands: Sequence[jax.Array], attributes: Mapping[str, Any], for_export: bool
+    operands: Sequence[jax.Array], attributes: Mapping[str, Any], restored: Set[int] | None
 ) -> tuple[list[jax.Array], dict[str, Any]]:
-    """What a handler gets: a structure under the name NAME reaches it as NAME_high and NAME_low."""
+    """What a handler gets: a structure under the name NAME reaches it as NAME_high and NAME_low.
+
+    In a program for export, `restored` are the (upper) hashes of structures that need not be restored.
+    """
     plain: dict[str, Any] = {}
     structures: dict[Structure, None] = {}  # in the order in which they are built
     for name, value in attributes.items():
         if isinstance(value, Structure):
             plain |= value.pin(name)
-            structures |= dict.fromkeys(_from_the_ground(value))
+            if restored is not None and int(plain[f"{name}_high"]) not in restored:
+                structures |= dict.fromkeys(_from_the_ground(value))
         else:
             plain[name] = value
-    if not for_export:
-        return list(operands), plain
     *others, last = operands  # seldom a large one
     return [*others, functools.reduce(_restore, structures, last)], plain
+
+
+def restored_for(operands: Sequence[Any]) -> Set[int]:
+    """The hashes of the structures that the native calls used whose results these MLIR values are.
+
+    They need not be restored for what reads the results: passing a factor on unchanged would copy it.
+    """
+    restored: set[int] = set()
+    for operand in operands:
+        attributes = getattr(operand.owner, "attributes", {})  # an argument is owned by a block
+        if "mhlo.backend_config" in attributes:
+            config = attributes["mhlo.backend_config"]
+            restored.update(item.attr.value for item in config if item.name.endswith("_high"))
+    return restored
 
 
 def _from_the_ground(structure: Structure) -> Iterator[Structure]:
