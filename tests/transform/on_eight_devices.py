@@ -20,6 +20,7 @@ N = A.shape[0]
 MESH = jax.make_mesh((8,), ("i",), axis_types=(AxisType.Auto,))
 EXPLICIT = jax.make_mesh((8,), ("i",), axis_types=(AxisType.Explicit,))
 GRID = jax.make_mesh((4, 2), ("i", "j"), axis_types=(AxisType.Auto,) * 2)
+EXPLICIT_GRID = jax.make_mesh((4, 2), ("i", "j"), axis_types=(AxisType.Explicit,) * 2)
 EITHER_MESH = pytest.mark.parametrize("mesh", [MESH, EXPLICIT], ids=["auto", "explicit"])
 
 
@@ -198,6 +199,18 @@ def test_control_flow_and_nested_vmap(rng):
     got, collectives = run(f, put(values, MESH, "i"), put(b, MESH, "i"))
     assert not collectives
     compare(got, jax.jit(f)(values, b))
+
+
+@pytest.mark.parametrize("mesh", [GRID, EXPLICIT_GRID], ids=["auto", "explicit"])
+def test_matrices_over_one_axis_and_right_hand_sides_over_the_other(mesh, rng):
+    """Every matrix with every right-hand side: these may move, to where the matrices are."""
+    x = operands(rng)
+    f = jax.vmap(jax.vmap(jax.value_and_grad(loss), (None, 0)), (0, None))
+    got, _ = run(f, *(put(z, mesh, axis) for z, axis in zip(x, "ij", strict=True)))
+    for y in jax.tree.leaves(got):
+        if mesh is EXPLICIT_GRID:
+            assert tuple(jax.typeof(y).sharding.spec)[:2] == ("i", "j")
+    compare(got, jax.jit(f)(*x), 1e-11)
 
 
 # --- never a wrong number --------------------------------------------------------------------------

@@ -24,7 +24,14 @@ from jax.interpreters import batching, mlir
 
 from elimax._primitive.native_call import register, restored_for, with_structures
 from elimax._primitive.partition import divide, sharding_rule
-from elimax._primitive.sharding import result_type, sharded_axes, vary_alike
+from elimax._primitive.sharding import (
+    explicit_axes,
+    merge,
+    result_type,
+    sharded_axes,
+    split,
+    vary_alike,
+)
 from elimax._primitive.taylor import define_taylor_rule
 from elimax._structure import _native
 from elimax._structure.structure import forget
@@ -276,9 +283,10 @@ def _batch_columns(
 ) -> tuple[list[Any], list[int | None]]:
     """Only operand `i` has the new batch: it becomes columns, whatever earlier batches there are."""
     x = jnp.moveaxis(operands[i], dims[i], -2)
-    *rows, batch, k = x.shape
-    y, *others = bind(*operands[:i], x.reshape(*rows, batch * k), *operands[i + 1 :])
-    y = y.reshape(*y.shape[:-1], batch, k)
+    *_, batch, k = x.shape
+    axes = explicit_axes([x], x.ndim - 2)
+    y, *others = bind(*operands[:i], merge(x, x.ndim - 2, axes), *operands[i + 1 :])
+    y = split(y, y.ndim - 1, (batch, k), axes)
     return [y, *others], [y.ndim - 2, *(None for _ in others)]
 
 
@@ -298,7 +306,7 @@ def _batch_calls(
     if inner is None:
         results = bind(*moved)
         return results, [0] * len(results)
-    merged = []
+    paired = {}
     for i, (x, is_mapped) in enumerate(zip(moved, mapped, strict=True)):
         core = x.shape[x.ndim - kernel.rank(i) :]
         if x.ndim > kernel.rank(i):  # batched by the new vmap, by an earlier one, or by both
@@ -306,7 +314,8 @@ def _batch_calls(
                 x = x[None]
             elif x.ndim - 1 == kernel.rank(i):
                 x = x[:, None]
-            x = jnp.broadcast_to(x, (outer, inner, *core)).reshape(outer * inner, *core)
-        merged.append(x)
-    results = [y.reshape(outer, inner, *y.shape[1:]) for y in bind(*merged)]
+            paired[i] = jnp.broadcast_to(x, (outer, inner, *core))
+    axes = explicit_axes(list(paired.values()), 0)
+    merged = [merge(paired[i], 0, axes) if i in paired else x for i, x in enumerate(moved)]
+    results = [split(y, 0, (outer, inner), axes) for y in bind(*merged)]
     return results, [0] * len(results)

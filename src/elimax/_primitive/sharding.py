@@ -78,3 +78,38 @@ def result_type(operands: Sequence[Any], shape: Any, batch: Any, column: Any) ->
         spec[-1] = column
     sharding = NamedSharding(like.sharding.mesh, PartitionSpec(*spec))
     return like.update(shape=shape.shape, dtype=shape.dtype, weak_type=False, sharding=sharding)
+
+
+def explicit_axes(operands: Sequence[Any], at: int) -> tuple[Any, Any]:
+    """The explicit mesh axes of dimensions `at` and `at + 1`, each from the first operand that has one."""
+
+    def first(dimension: int) -> Any:
+        axes = (jax.typeof(x).sharding.spec[dimension] for x in operands)
+        return next((axis for axis in axes if axis is not None), None)
+
+    return first(at), first(at + 1)
+
+
+def merge(x: Any, at: int, axes: tuple[Any, Any]) -> Any:
+    """Dimensions `at` and `at + 1` of x as one, which is sharded over the explicit mesh axes of both."""
+    shape = (*x.shape[:at], x.shape[at] * x.shape[at + 1], *x.shape[at + 2 :])
+    names = [axis if isinstance(axis, tuple) else (axis,) for axis in axes if axis is not None]
+    return _reshape(x, shape, at, 2, [sum(names, ())], axes)
+
+
+def split(x: Any, at: int, sizes: tuple[int, int], axes: tuple[Any, Any]) -> Any:
+    """Dimension `at` of x as two of these sizes, sharded over one of the explicit mesh axes each."""
+    return _reshape(x, (*x.shape[:at], *sizes, *x.shape[at + 1 :]), at, 1, axes, axes)
+
+
+def _reshape(
+    x: Any, shape: Sequence[int], at: int, width: int, spec: Sequence[Any], axes: tuple[Any, Any]
+) -> Any:
+    """JAX itself knows what becomes of a sharded outer dimension, but nothing of an inner one."""
+    sharding = jax.typeof(x).sharding
+    if axes[1] is None or sharding.mesh.empty:
+        return x.reshape(shape)
+    spec = (*sharding.spec[:at], *spec, *sharding.spec[at + width :])
+    return jax.lax.reshape(
+        x, shape, out_sharding=NamedSharding(sharding.mesh, PartitionSpec(*spec))
+    )
