@@ -23,7 +23,7 @@ def export(f: Callable[..., Any], *args: Any, **kwargs: Any) -> jax.export.Expor
     """`jax.export` of a function that uses this package: a program to store, and to call elsewhere.
 
     ```python
-    blob = ex.export(lambda A, b: ex.solve(A, b), A, b).serialize()  # needs the package flatbuffers
+    blob = ex.export(lambda A, b: ex.solve(A, b), A, b).serialize()  # needs the extra elimax[export]
     x = jax.export.deserialize(blob).call(A, b)  # in any process that has imported elimax
     ```
 

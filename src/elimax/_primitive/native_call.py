@@ -2,7 +2,7 @@
 
 A compiled program names its structures by hash. In this process they are pinned when the program is lowered.
 A program that is lowered for export carries their content as well: `elimax_restore` makes the structure from
-it where it is not pinned, and hands its first operand on to the kernel, which therefore runs after it.
+it where it is not pinned, and hands an operand on to the kernel, which therefore runs after it.
 """
 
 import functools
