@@ -115,6 +115,35 @@ def test_a_batch_has_one_workspace_per_thread():
     """)
 
 
+@memory_is_told
+def test_no_memory_for_a_workspace_is_an_error():
+    """And the process goes on: with more memory the same call succeeds."""
+    fresh("""
+        import resource
+        n = 2000
+        i, j = np.tril_indices(n)
+        S = ex.SymmetricMatrix.from_coo(i, j, np.where(i == j, n, 1.0), (n, n))
+        def inverse(v):
+            return ex.selected_inverse(S.with_values(v), ordering="natural", throw=False).values
+        derivative = jax.jit(lambda v: jax.jvp(inverse, (v,), (v,))[1])
+        compiled = derivative.lower(S.values).compile()
+        ex.logdet(ex.SymmetricMatrix.from_scipy(laplacian(5)))
+        # The factor has 32 MB; the workspace of this derivative is more than five times as large.
+        limit = int(megabytes("VmSize") + 150) * 2**20
+        unlimited = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, unlimited[1]))
+        try:
+            jax.block_until_ready(compiled(S.values))
+        except Exception as error:
+            assert "elimax: out of memory for a workspace" in str(error), error
+        else:
+            raise AssertionError("no error")
+        resource.setrlimit(resource.RLIMIT_AS, unlimited)
+        # (s A)^-1 falls as s grows: at s = 1 its derivative is -A^-1.
+        np.testing.assert_allclose(compiled(S.values), -inverse(S.values), rtol=1e-10, atol=1e-16)
+    """)
+
+
 # ---------------------------------------------------------------------------------------------
 # Processes and signals
 
