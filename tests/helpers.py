@@ -137,6 +137,13 @@ def _dense(dtype) -> sp.csc_array:
     return _laplacian(20, itertools.combinations(range(20), 2), 0.1, dtype)
 
 
+def _wide(dtype) -> sp.csc_array:
+    """Two cliques that share four vertices: supernodes of several blocks of columns, with rows below them."""
+    cliques = [range(70), [*range(4), *range(70, 136)]]
+    edges = {edge for clique in cliques for edge in itertools.combinations(clique, 2)}
+    return _laplacian(136, sorted(edges), 0.1, dtype)
+
+
 def _ill_conditioned(dtype) -> sp.csc_array:
     """Condition number 1e12: a Laplacian, singular but for its shift, turned by random phases."""
     A = _laplacian(*_grid(6, 6), 1e-11, np.float64)
@@ -163,6 +170,7 @@ GALLERY: dict[str, Callable[..., sp.csc_array]] = {
     "random": _random_sparse,
     "disconnected": _disconnected,
     "dense": _dense,
+    "wide": _wide,
     "ill_conditioned": _ill_conditioned,
     "badly_scaled": _badly_scaled,
 }

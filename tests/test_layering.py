@@ -39,7 +39,7 @@ FLOORS = {
     "_primitive.sharding": 21,
     "_primitive.define": 22,
     "_primitive.factor": 23,
-    "_primitive.factor_adjoint": 23,
+    "_primitive.factor_derivative": 23,
     "_primitive.product": 23,
     "_primitive.selected_inverse": 23,
     "_primitive.solve": 23,

@@ -26,6 +26,16 @@ def test_two_orders_and_batches(name, dtype, function, rng):
     assert_same_derivatives(*functions(A)[function], _arguments(A, dtype, rng), rng, 1e-9)
 
 
+@pytest.mark.parametrize("function", ["L", "half_solve", "half_solve_transposed"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_derivatives_of_a_factor_with_wide_supernodes(dtype, function, rng):
+    """They are computed by blocks of columns: here there are several, and rows below all of them."""
+    A = spd("wide", dtype)
+    symbolic = ex.analyze(ex.SymmetricMatrix.from_scipy(A))
+    assert np.any((np.diff(symbolic.super) > 64) & (np.diff(symbolic.row_ptr) > 0))
+    assert_same_derivatives(*functions(A)[function], _arguments(A, dtype, rng), rng, 1e-9)
+
+
 def test_the_small_matrix_is_not_trivial():
     A = spd("small")
     symbolic = ex.analyze(ex.SymmetricMatrix.from_scipy(A))

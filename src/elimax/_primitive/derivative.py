@@ -21,7 +21,7 @@ from jax.interpreters import ad
 
 from elimax._primitive.define import Primitive
 from elimax._primitive.factor import factor_values_p
-from elimax._primitive.factor_adjoint import (
+from elimax._primitive.factor_derivative import (
     factor_adjoint_p,
     factor_derivative_p,
     factor_product_l_p,
