@@ -2,7 +2,7 @@
 //
 // A handle is a heap-allocated shared_ptr, freed by its elimax_*_free. Arrays come in as pointers into
 // NumPy's memory, which the caller keeps alive for the length of the call. A function that can run out
-// of memory returns null or a non-zero int then.
+// of memory returns null or zero then; elimax_pin_content returns a Restored.
 
 #include <new>
 
@@ -117,10 +117,17 @@ int elimax_pin_embedding(const EmbeddingHandle* handle, std::uint64_t high, std:
 int elimax_pin_content(const char* kind, const std::int64_t* preamble, Offset preamble_size,
                        const Index* const* arrays, const Offset* sizes, int n_arrays, std::uint64_t high,
                        std::uint64_t low) {
-  Content content{kind, {preamble, static_cast<std::size_t>(preamble_size)}, {}};
-  for (int k = 0; k < n_arrays; ++k)
-    content.arrays.emplace_back(arrays[k], static_cast<std::size_t>(sizes[k]));
-  return static_cast<int>(restore(content, {high, low}));
+  const auto restored = [&] {
+    Content content{kind, {preamble, static_cast<std::size_t>(preamble_size)}, {}};
+    for (int k = 0; k < n_arrays; ++k)
+      content.arrays.emplace_back(arrays[k], static_cast<std::size_t>(sizes[k]));
+    return restore(content, {high, low});
+  };
+  try {
+    return static_cast<int>(restored());
+  } catch (const std::bad_alloc&) {
+    return static_cast<int>(Restored::out_of_memory);
+  }
 }
 void elimax_clear_structures() { clear_structures(); }
 std::int64_t elimax_counted(int counter) { return counted(static_cast<Counter>(counter)); }

@@ -175,3 +175,17 @@ def test_bytes_that_are_no_archive_are_refused():
     ):
         with pytest.raises(ValueError, match="not a stored Symbolic|is damaged"):
             unpack(Symbolic, blob)
+
+
+def test_a_changed_byte_is_refused_or_harmless(rng):
+    """Checksums and the digest leave no way to another structure; a few bytes of an archive mean nothing."""
+    archive = pack(LOWER)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(archive)
+        damaged[rng.integers(len(archive))] ^= 1 << rng.integers(8)
+        try:
+            assert unpack(Pattern, bytes(damaged)) == LOWER
+        except ValueError:
+            refused += 1
+    assert refused > 200

@@ -99,9 +99,12 @@ class Structure(abc.ABC):
     def checked(cls, arguments: dict[str, Any], digest: bytes) -> Self:
         """The structure with these arguments, if it still has this digest.
 
-        **Raises:** `ValueError` if it has another one, and what the constructor raises.
+        **Raises:** `ValueError` if it has another one, or if the constructor does not take them.
         """
-        structure = cls(**arguments)
+        try:
+            structure = cls(**arguments)
+        except Exception as error:  # damage can be anything, down to arguments of another type
+            raise ValueError(f"a stored {cls.__name__} is damaged: {error}") from error
         if structure.digest != digest:
             raise ValueError(
                 f"a stored {cls.__name__} is damaged, or stems from another version of Elimax that lays it "
