@@ -113,6 +113,10 @@ def timed(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
 def run(side: int, members: int) -> bool:
     """Evaluates the ensemble on all devices of all processes; whether one process alone agrees."""
     process, processes = jax.process_index(), jax.process_count()
+    if members % jax.device_count():
+        raise SystemExit(
+            f"--members {members} must be a multiple of the {jax.device_count()} devices"
+        )
     G, seeds = laplacian(side), np.arange(members)
     ensemble = jax.vmap(evaluate, (None, 0))
 
@@ -169,10 +173,20 @@ def show(s: Summary) -> None:
 def main(argv: list[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
+    if arguments.processes < 1:
+        parser.error(f"--processes must be at least 1, got {arguments.processes}")
+    if arguments.members < 2:
+        parser.error(
+            f"--members must be at least 2, to tell how they scatter; got {arguments.members}"
+        )
     if arguments.members % arguments.processes:
         parser.error("--members must be a multiple of --processes")
+    if (arguments.process_id is None) != (arguments.coordinator is None):
+        parser.error(
+            "--process-id and --coordinator go together, the same --coordinator everywhere"
+        )
     jax.config.update("jax_enable_x64", True)
-    if arguments.processes == 1:
+    if arguments.processes == 1 and arguments.process_id is None:
         return 0 if run(arguments.side, arguments.members) else 1
     others = []
     if arguments.process_id is None:

@@ -71,7 +71,17 @@ def test_two_processes():
     assert difference is not None and float(difference[1]) < 1e-12
 
 
-def test_members_must_be_shared_evenly(capsys):
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("--processes 2 --members 7", "--members must be a multiple of --processes"),
+        ("--members 1", "--members must be at least 2"),
+        ("--processes 0", "--processes must be at least 1, got 0"),
+        ("--processes 2 --coordinator localhost:1", "--process-id and --coordinator go together"),
+        ("--processes 2 --process-id 1", "--process-id and --coordinator go together"),
+    ],
+)
+def test_options_that_do_not_fit_are_errors(options, sentence, capsys):
     with pytest.raises(SystemExit):
-        ensemble.main(["--processes", "2", "--members", "7"])
-    assert "--members must be a multiple of --processes" in capsys.readouterr().err
+        ensemble.main(options.split())
+    assert sentence in capsys.readouterr().err
