@@ -11,6 +11,7 @@ import scipy.sparse as sp
 import elimax as ex
 from elimax._structure._native import counted
 
+from ..derivatives import draw, functions
 from ..helpers import assert_close, dense, spd, stored
 
 
@@ -93,6 +94,65 @@ def test_derivatives_of_vmap_and_vmap_of_derivatives(axes, rng):
     _compare(jax.jit(lambda: results(sparse))(), jax.jit(lambda: results(oracle))())
 
 
+# Axes of (values, right-hand side, direction): what only one of two levels batches serves several elements.
+@pytest.mark.parametrize(
+    ("outer", "inner", "dtype"),
+    [
+        ((0, None, None), (None, 0, 0), np.float64),
+        ((None, 0, 0), (0, None, None), np.complex128),
+        ((0, 0, None), (None, None, 0), np.complex128),
+        ((None, None, 0), (0, 0, None), np.float64),
+        ((0, None, 0), (0, 0, None), np.float64),
+    ],
+)
+def test_derivatives_of_nested_vmaps(outer, inner, dtype, rng):
+    A = spd("small", dtype)
+    arguments = [
+        jnp.asarray(stored(A)),
+        draw(rng, (12,), dtype),
+        draw(rng, (stored(A).size,), dtype),
+    ]
+    for axes in (inner, outer):
+        for i, axis in enumerate(axes):
+            if axis == 0:
+                arguments[i] = jnp.stack([arguments[i] * s for s in (1.0, 1.25)])
+
+    def results(which):
+        def f(v, b, t):
+            names = ("solve", "logdet", "inverse_diagonal", "half_solve")
+            along = (functions(A)[name][which] for name in names)
+            return [jax.jvp(lambda v, f=f: f(v, b), (v,), (t,)) for f in along]
+
+        batched = jax.vmap(jax.vmap(f, inner), outer)
+
+        def loss(*x):
+            outputs = jax.tree.leaves(batched(*x))
+            return sum(jnp.sum(jnp.sin(jnp.real(y) - jnp.imag(y))) for y in outputs)
+
+        gradient = jax.grad(loss, (0, 1, 2))
+        tangents = [0.1 * x for x in arguments]
+        return batched(*arguments), *jax.jvp(gradient, arguments, tangents)
+
+    _compare(*(jax.jit(results, static_argnums=0)(which) for which in (0, 1)))
+
+
+@pytest.mark.parametrize("levels", [[(0, None), (None, 0)], [(None, 0), (0, None)]])
+def test_directions_copy_no_factor(levels, rng):
+    """A batch of directions for each of a batch of matrices: whichever vmap comes first."""
+    S = ex.SymmetricMatrix.from_scipy(spd("grid_2d"))
+    size = ex.analyze(S).factor_size
+
+    def f(v, t):
+        variances = lambda v: ex.cholesky(S.with_values(v)).inverse_diagonal()  # noqa: E731
+        return jax.jvp(variances, (v,), (t,))[1]
+
+    for axes in reversed(levels):
+        f = jax.vmap(f, axes)
+    V, T = jnp.stack([S.values] * 3), jnp.asarray(rng.normal(size=(5, S.nnz)))
+    shapes = _shapes("elimax_inverse_gradient", f, V, T)
+    assert {factor for _, factor, *_ in shapes} == {(3, size)}
+
+
 def test_hessian_through_vmap(rng):
     A = spd("tridiagonal")
     S = ex.SymmetricMatrix.from_scipy(A)
@@ -114,6 +174,12 @@ def test_hessian_through_vmap(rng):
     ):
         got, expected = (jax.jit(hessian(f))(theta) for f in (sparse, oracle))
         assert_close(got, expected, 1e-11)
+
+
+def _shapes(primitive, f, *arguments):
+    """The shapes of the operands of every call of a primitive in the traced program."""
+    equations = jax.make_jaxpr(f)(*arguments).jaxpr.eqns
+    return [[x.aval.shape for x in e.invars] for e in equations if e.primitive.name == primitive]
 
 
 # The axes of (matrix, right-hand side), outermost vmap first; the shapes of batch and columns in one call.
@@ -163,9 +229,6 @@ def test_right_hand_sides_become_columns(primitive, case, rng):
     assert_close(sparse(s, b), oracle(s, b), 1e-12)
     if primitive == "solve":
         assert counted("solve") - before == math.prod(batch)
-    calls = [
-        [x.aval.shape for x in equation.invars]
-        for equation in jax.make_jaxpr(sparse)(s, b).jaxpr.eqns
-        if equation.primitive.name == f"elimax_{primitive}"
+    assert _shapes(f"elimax_{primitive}", sparse, s, b) == [
+        [*((*batch, size) for size in operands), columns]
     ]
-    assert calls == [[*((*batch, size) for size in operands), columns]]

@@ -4,9 +4,9 @@ A primitive over a fixed structure is told by what its kernel looks like for one
 operand, the shapes of the results, and the attributes that name the structure. `define` adds the rest,
 the same for all: shapes, batching, lowering for the CPU, and a clear error for every other platform.
 
-Batching: every operand may carry one leading batch dimension; one without it is shared by the whole
-batch. Nested `vmap`s are folded into that one dimension, so a batch of any depth is one native call. Where
-only the right-hand sides are batched, they become columns of one call per matrix.
+Batching: operands may have leading dimensions, one for every `vmap`, and a batch of any depth is one native
+call. An operand may have the first few of them only, or none: then each of its elements serves several of the
+batch in a row. Where only the right-hand sides are batched, they become columns of one call per matrix.
 
 Derivatives are not told here but in `derivative.py`; Taylor mode follows from them (`taylor.py`).
 """
@@ -69,11 +69,9 @@ class Kernel:
         return self.ranks[min(operand, len(self.ranks) - 1)]
 
     def batch_shape(self, operands: Sequence[Any]) -> tuple[int, ...]:
-        """() or (batch,): the one leading dimension that batched operands share."""
-        for i, operand in enumerate(operands):
-            if len(operand.shape) > self.rank(i):
-                return (operand.shape[0],)
-        return ()
+        """The leading dimensions of the results: the longest of those of the operands."""
+        leads = (x.shape[: len(x.shape) - self.rank(i)] for i, x in enumerate(operands))
+        return max(leads, key=len)
 
     def result_shapes(
         self, operands: Sequence[Any], params: dict[str, Any], batch: tuple[int, ...]
@@ -153,6 +151,7 @@ def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
             [kernel.rank(i) for i in range(hidden, len(operands))],
             None if kernel.columns is None else kernel.columns - hidden,
             kernel.summed,
+            batch,
             devices,
         )
         if division is not None:
@@ -284,7 +283,7 @@ def _batch_columns(
     """Only operand `i` has the new batch: it becomes columns, whatever earlier batches there are."""
     x = jnp.moveaxis(operands[i], dims[i], -2)
     *_, batch, k = x.shape
-    axes = explicit_axes([x], x.ndim - 2)
+    axes = explicit_axes(x, x.ndim - 2)
     y, *others = bind(*operands[:i], merge(x, x.ndim - 2, axes), *operands[i + 1 :])
     y = split(y, y.ndim - 1, (batch, k), axes)
     return [y, *others], [y.ndim - 2, *(None for _ in others)]
@@ -293,29 +292,36 @@ def _batch_columns(
 def _batch_calls(
     kernel: Kernel, bind: Callable[..., list[Any]], operands: Sequence[Any], dims: Sequence[Any]
 ) -> tuple[list[Any], list[int | None]]:
-    """Any other batch: one leading dimension, which holds those of earlier batches, too."""
-    moved = [
-        x if dim is None else jnp.moveaxis(x, dim, 0) for x, dim in zip(operands, dims, strict=True)
-    ]
-    mapped = [dim is not None for dim in dims]
-    outer = next(x.shape[0] for x, is_mapped in zip(moved, mapped, strict=True) if is_mapped)
-    inner = None
-    for i, (x, is_mapped) in enumerate(zip(moved, mapped, strict=True)):
-        if x.ndim - is_mapped > kernel.rank(i):
-            inner = x.shape[int(is_mapped)]
-    if inner is None:
-        results = bind(*moved)
-        return results, [0] * len(results)
-    paired = {}
-    for i, (x, is_mapped) in enumerate(zip(moved, mapped, strict=True)):
-        core = x.shape[x.ndim - kernel.rank(i) :]
-        if x.ndim > kernel.rank(i):  # batched by the new vmap, by an earlier one, or by both
-            if not is_mapped:
-                x = x[None]
-            elif x.ndim - 1 == kernel.rank(i):
-                x = x[:, None]
-            paired[i] = jnp.broadcast_to(x, (outer, inner, *core))
-    axes = explicit_axes(list(paired.values()), 0)
-    merged = [merge(paired[i], 0, axes) if i in paired else x for i, x in enumerate(moved)]
-    results = [split(y, 0, (outer, inner), axes) for y in bind(*merged)]
-    return results, [0] * len(results)
+    """Any other batch: one more leading dimension.
+
+    In front of the others, or behind them if less must be copied so. In front, an operand that has others
+    but not the new one is copied; behind them, one that has the new one but not all others.
+    """
+    leads: list[tuple[Any, ...]] = []
+    cores: list[tuple[Any, ...]] = []
+    for i, (x, dim) in enumerate(zip(operands, dims, strict=True)):
+        shape = tuple(size for d, size in enumerate(x.shape) if d != dim)
+        n_leading = len(shape) - kernel.rank(i)
+        leads.append(shape[:n_leading])
+        cores.append(shape[n_leading:])
+    size = next(x.shape[dim] for x, dim in zip(operands, dims, strict=True) if dim is not None)
+    full = max(leads, key=len)
+    copied_in_front = copied_behind = 0
+    for dim, lead, core in zip(dims, leads, cores, strict=True):
+        if dim is None and lead:
+            copied_in_front += core[0]
+        elif dim is not None and len(lead) < len(full):
+            copied_behind += core[0]
+    place = len(full) if copied_behind < copied_in_front else 0
+
+    def placed(x: Any, dim: int | None, lead: tuple[int, ...], core: tuple[int, ...]) -> Any:
+        if dim is None:
+            return x if len(lead) <= place else jnp.broadcast_to(x, (size, *x.shape))
+        x = jnp.moveaxis(x, dim, min(place, len(lead)))
+        if len(lead) >= place:
+            return x
+        x = jnp.expand_dims(x, tuple(range(len(lead), place)))
+        return jnp.broadcast_to(x, (*full, size, *core))
+
+    results = bind(*map(placed, operands, dims, leads, cores))
+    return results, [place] * len(results)

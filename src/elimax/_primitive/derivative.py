@@ -7,8 +7,8 @@ Conventions. For real A, a direction v of the stored values stands for the symme
 For Hermitian A the maps v -> A(v) and everything below are real-linear, and JAX's transpose is with
 respect to the pairing Re(sum s v), without conjugation.
 
-Operands may carry a leading batch dimension each (define.py), so rules contract the last axis only, and the
-cotangent of an operand that the whole batch shares is summed over the batch.
+Operands may have leading dimensions for batches, some of them the first few only (define.py). So rules
+contract the last axis, and the cotangents of all elements that one of an operand serves are summed.
 """
 
 import functools
@@ -61,9 +61,15 @@ def _sum(terms: Sequence[Any], primal_out: Any) -> Any:
     return total
 
 
-def _shared(ct: Any, operand: Any) -> Any:
-    """Sums a batch of cotangents of an operand that has no batch dimension."""
-    return ct.sum(axis=0) if ct.ndim > operand.aval.ndim else ct
+def _shared(ct: Any, operand: Any, rank: int) -> Any:
+    """Sums the cotangents of those elements of a batch that `operand`, of that rank, serves in a row."""
+    return ct.sum(axis=tuple(range(operand.aval.ndim - rank, ct.ndim - rank)))
+
+
+def _aligned(x: Any, like: Any, rank: int) -> Any:
+    """`x` with a dimension of size 1 for every leading one of `like` that it lacks."""
+    lead = x.ndim - rank
+    return jnp.expand_dims(x, tuple(range(lead, lead + like.ndim - x.ndim)))
 
 
 # --- products, gathers and scatters ----------------------------------------------------------------
@@ -82,7 +88,7 @@ def _multilinear_jvp(
     return value, _sum(terms, value)
 
 
-def _trilinear(slots: Sequence[Primitive]) -> None:
+def _trilinear(slots: Sequence[Primitive], ranks: Sequence[int]) -> None:
     """The slots of a form t(z_0, z_1, z_2) = Re(sum z_s slot_s(the other two)), linear in every z.
 
     The transpose of a slot in one of its operands asks for that operand's slot, with the cotangent in
@@ -97,7 +103,8 @@ def _trilinear(slots: Sequence[Primitive]) -> None:
         if _is_zero(ct):
             result = ad.Zero(operand.aval)
         else:
-            result = _shared(slots[unknown].bind(*arguments, **params), operand)
+            result = slots[unknown].bind(*arguments, **params)
+            result = _shared(result, operand, ranks[unknown])
         return [result if operand is z else None for z in (left, right)]
 
     for slot, primitive in enumerate(slots):
@@ -115,9 +122,9 @@ def _linear(primitive: Primitive, transposed: Primitive) -> None:
     ad.primitive_transposes[primitive] = transpose
 
 
-_trilinear([product_v_p, product_x_p, product_y_p])
-_trilinear([contract_a_p, contract_b_p, contract_c_p])
-_trilinear([factor_product_l_p, factor_product_x_p, factor_product_y_p])
+_trilinear([product_v_p, product_x_p, product_y_p], (1, 2, 2))
+_trilinear([contract_a_p, contract_b_p, contract_c_p], (1, 1, 1))
+_trilinear([factor_product_l_p, factor_product_x_p, factor_product_y_p], (1, 2, 2))
 _linear(gather_p, scatter_p)
 _linear(scatter_p, gather_p)
 
@@ -146,7 +153,7 @@ def _solve_jvp(primals, tangents, *, symbolic, embedding, part):
                 product = factor_product_y_p.bind(tl, x, symbolic=symbolic)
             else:
                 product = jnp.conj(factor_product_x_p.bind(tl, jnp.conj(x), symbolic=symbolic))
-        terms.append(-product)
+        terms = [_aligned(y, product, 2) for y in terms] + [-product]
     if not terms:
         return x, _zero_like(x)
     return x, solve_p.bind(a, factor, _sum(terms, x), part=part, **structure)
@@ -167,7 +174,7 @@ def _solve_transpose(ct, a, factor, b, *, symbolic, embedding, part):
         embedding=embedding,
         part=_TRANSPOSED_PART[part],
     )
-    return None, None, _shared(jnp.conj(transposed), b)
+    return None, None, _shared(jnp.conj(transposed), b, 2)
 
 
 ad.primitive_jvps[solve_p] = _solve_jvp
@@ -185,7 +192,7 @@ def _logdet_jvp(primals, tangents, **params):
     if _is_zero(ta):
         return value, _zero_like(value)
     gradient = inverse_gradient_p.bind(a, factor, **params)
-    return value, jnp.real(jnp.sum(gradient * ta, axis=-1))
+    return value, jnp.real(jnp.sum(gradient * _aligned(ta, gradient, 1), axis=-1))
 
 
 # G_k' = G_{k+1}(a; v, a') + sum_i G_k(a; v with v_i replaced by v_i'), and the same for C_k and R_k.
@@ -209,7 +216,7 @@ def _family_transpose(transposed, ct, a, factor, *v, **params):
         ct_v = ad.Zero(v[where].aval)
     else:
         primitive, arguments = transposed(ct, where, v)
-        ct_v = _shared(primitive.bind(a, factor, *arguments, **params), v[where])
+        ct_v = _shared(primitive.bind(a, factor, *arguments, **params), v[where], 1)
     return None, None, *(ct_v if i == where else None for i in range(len(v)))
 
 
@@ -268,7 +275,8 @@ def _triangular_solve_jvp(primals, tangents, **params):
     terms = [] if _is_zero(tb) else [tb]
     if not _is_zero(tt):
         product_p = product_x_p if params["transpose"] else product_y_p
-        terms.append(-product_p.bind(tt, x, pattern=params["pattern"], storage="general"))
+        product = product_p.bind(tt, x, pattern=params["pattern"], storage="general")
+        terms = [_aligned(y, product, 2) for y in terms] + [-product]
     if not terms:
         return (x, status), (_zero_like(x), _zero_like(status))
     tx, _ = triangular_solve_p.bind(t, _sum(terms, x), **params)
@@ -280,7 +288,7 @@ def _triangular_solve_transpose(cts, t, b, *, transpose, **params):
     if _is_zero(ct):
         return None, ad.Zero(b.aval)
     ct_b, _ = triangular_solve_p.bind(t, ct, transpose=not transpose, **params)
-    return None, _shared(ct_b, b)
+    return None, _shared(ct_b, b, 2)
 
 
 ad.primitive_jvps[triangular_solve_p] = _triangular_solve_jvp

@@ -33,26 +33,27 @@ def divide(
     ranks: Sequence[int],
     columns: int | None,
     summed: Sequence[int],
+    batch: tuple[int, ...],
     devices: int,
 ) -> Division | None:
     """The operands of a native call in groups; None if there is nothing to divide.
 
-    `ranks`, `columns` and `summed` are those of the kernel (define.py).
+    `ranks`, `columns` and `summed` are those of the kernel (define.py), `batch` are the leading dimensions
+    of its results.
     """
     if devices == 1:
         return None
-    batches = [x.shape[0] for x, rank in zip(operands, ranks, strict=True) if x.ndim > rank]
     column_operands = set(summed) if columns is None else {columns}
-    sizes = batches or [operands[i].shape[1] for i in column_operands] or [1]
+    sizes = batch or [operands[i].shape[1] for i in column_operands] or [1]
     groups = math.gcd(sizes[0], devices)
     if groups == 1:
         return None
-    if batches:
+    if batch:
         divided = [
             _rows_to_groups(x, groups) if x.ndim > rank else _repeat(x, groups)
             for x, rank in zip(operands, ranks, strict=True)
         ]
-        return Division(divided, (groups, batches[0] // groups), _join_rows)
+        return Division(divided, (groups, batch[0] // groups, *batch[1:]), _join_rows)
     divided = [
         _columns_to_groups(x, groups) if i in column_operands else _repeat(x, groups)
         for i, x in enumerate(operands)

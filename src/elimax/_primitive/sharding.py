@@ -42,52 +42,50 @@ def vary_alike(operands: Sequence[Any]) -> Sequence[Any]:
 
 def sharded_axes(
     name: str, operands: Sequence[Any], ranks: Sequence[int], columns: Collection[int]
-) -> tuple[Any, Any]:
-    """The explicit mesh axes of the batch and of the columns; None where they are not sharded.
+) -> tuple[list[Any], Any]:
+    """The explicit mesh axes of the batch, one per leading dimension, and of the columns; or None for each.
 
     `operands` are types, `ranks` tells how many dimensions of each are not the batch, `columns` which
     operands have columns as their last dimension.
 
     **Raises:** `ValueError` for any other sharded dimension, and for a batch that is sharded in two ways.
     """
-    batch = column = None
+    batch: list[Any] = []
+    column = None
     for i, (x, rank) in enumerate(zip(operands, ranks, strict=True)):
         spec = list(x.sharding.spec)
         if i in columns:
             column = spec.pop()
             rank -= 1
         lead, core = spec[: len(spec) - rank], spec[len(spec) - rank :]
-        axes = [a for a in (batch, *lead) if a is not None]
-        if any(a is not None for a in core) or any(a != axes[0] for a in axes):
+        batch += [None] * (len(lead) - len(batch))
+        known = [b if a is None else a for a, b in zip(lead, batch, strict=False)]
+        if any(a is not None for a in core) or any(
+            b not in (None, a) for a, b in zip(known, batch, strict=False)
+        ):
             raise ValueError(
                 f"{name}: operand {i} of type {x.str_short()} is sharded over a mesh with explicit axes, but "
                 "only a batch can be (in the same way in all operands), and the columns of right-hand sides. "
                 "Use jax.sharding.reshard first."
             )
-        batch = axes[0] if axes else None
+        batch[: len(lead)] = known
     return batch, column
 
 
-def result_type(operands: Sequence[Any], shape: Any, batch: Any, column: Any) -> Any:
+def result_type(operands: Sequence[Any], shape: Any, batch: Sequence[Any], column: Any) -> Any:
     """The type of a result with those mesh axes, on the mesh of the operands and varying as they do."""
     like = next((x for x in operands if not x.sharding.mesh.empty), operands[0])
-    spec = [None] * len(shape.shape)
-    if batch is not None:
-        spec[0] = batch
+    spec = [*batch, *(None for _ in shape.shape[len(batch) :])]
     if column is not None:
         spec[-1] = column
     sharding = NamedSharding(like.sharding.mesh, PartitionSpec(*spec))
     return like.update(shape=shape.shape, dtype=shape.dtype, weak_type=False, sharding=sharding)
 
 
-def explicit_axes(operands: Sequence[Any], at: int) -> tuple[Any, Any]:
-    """The explicit mesh axes of dimensions `at` and `at + 1`, each from the first operand that has one."""
-
-    def first(dimension: int) -> Any:
-        axes = (jax.typeof(x).sharding.spec[dimension] for x in operands)
-        return next((axis for axis in axes if axis is not None), None)
-
-    return first(at), first(at + 1)
+def explicit_axes(x: Any, at: int) -> tuple[Any, Any]:
+    """The explicit mesh axes of dimensions `at` and `at + 1`."""
+    spec = jax.typeof(x).sharding.spec
+    return spec[at], spec[at + 1]
 
 
 def merge(x: Any, at: int, axes: tuple[Any, Any]) -> Any:
