@@ -267,7 +267,8 @@ def cholesky(
     - `ordering`: "auto", "amd", "nd", "natural" or a permutation; only used without `symbolic`.
     - `throw`: whether a failure is an error: `FactorizationError`, or where values are abstract, as under
       `jit` and `vmap`, JAX's own error with the same sentence, raised by the running program.
-      With False, everything computed from the factor is NaN and `status` says why.
+      With False, everything computed from the factor is NaN and `status` says why; so it should be in a
+      program for several devices, where an error on one leaves the others waiting.
 
     **Returns:** the factor.
 

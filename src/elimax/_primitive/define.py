@@ -8,6 +8,9 @@ Batching: operands may have leading dimensions, one for every `vmap`, and a batc
 call. An operand may have the first few of them only, or none: then each of its elements serves several of the
 batch in a row. Where only the right-hand sides are batched, they become columns of one call per matrix.
 
+Devices: types tell how values lie on them (`sharding.py`), and in a program for several devices XLA divides a
+call along the batch or the columns (`partition.py`).
+
 Derivatives are not told here but in `derivative.py`; Taylor mode follows from them (`taylor.py`).
 """
 
