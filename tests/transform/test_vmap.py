@@ -117,7 +117,7 @@ def test_derivatives_of_nested_vmaps(outer, inner, dtype, rng):
             if axis == 0:
                 arguments[i] = jnp.stack([arguments[i] * s for s in (1.0, 1.25)])
 
-    def results(which):
+    def results(which, arguments):
         def f(v, b, t):
             names = ("solve", "logdet", "inverse_diagonal", "half_solve")
             along = (functions(A)[name][which] for name in names)
@@ -133,7 +133,8 @@ def test_derivatives_of_nested_vmaps(outer, inner, dtype, rng):
         tangents = [0.1 * x for x in arguments]
         return batched(*arguments), *jax.jvp(gradient, arguments, tangents)
 
-    _compare(*(jax.jit(results, static_argnums=0)(which) for which in (0, 1)))
+    # as arguments: the XLA of JAX 0.8.0 folds constant triangular solves of complex numbers wrongly
+    _compare(*(jax.jit(results, static_argnums=0)(which, arguments) for which in (0, 1)))
 
 
 @pytest.mark.parametrize("levels", [[(0, None), (None, 0)], [(None, 0), (0, None)]])
