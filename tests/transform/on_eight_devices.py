@@ -183,6 +183,15 @@ def test_two_mesh_axes(spec, rng):
     compare(got, jax.jit(jax.vmap(outputs))(*x))
 
 
+@pytest.mark.parametrize("mesh", [GRID, EXPLICIT_GRID], ids=["auto", "explicit"])
+def test_two_mesh_axes_of_a_nested_batch(mesh, rng):
+    x = [z.reshape(4, 2, -1) for z in operands(rng)]
+    f = jax.vmap(jax.vmap(outputs))
+    got, collectives = run(f, *(put(z, mesh, "i", "j") for z in x))
+    assert not collectives
+    compare(got, jax.jit(f)(*x))
+
+
 def test_control_flow_and_nested_vmap(rng):
     values, b = operands(rng)
 

@@ -10,6 +10,7 @@ columns, that are sharded evenly remain where they are, and no device computes w
 groups: one, if the batch is sharded over all devices.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -44,33 +45,36 @@ def divide(
     if devices == 1:
         return None
     column_operands = set(summed) if columns is None else {columns}
-    sizes = batch or [operands[i].shape[1] for i in column_operands] or [1]
-    groups = math.gcd(sizes[0], devices)
-    if groups == 1:
+    counts = [operands[i].shape[-1] for i in column_operands]
+    size = math.prod(batch) if batch or not counts else counts[0]
+    groups = math.gcd(size, devices)
+    if groups == 1 or size == 0:
         return None
     if batch:
-        divided = [
-            _rows_to_groups(x, groups) if x.ndim > rank else _repeat(x, groups)
-            for x, rank in zip(operands, ranks, strict=True)
-        ]
-        return Division(divided, (groups, batch[0] // groups, *batch[1:]), _join_rows)
+        divided = [_to_groups(x, rank, groups) for x, rank in zip(operands, ranks, strict=True)]
+        join = functools.partial(_join_batch, batch)
+        return Division(divided, (groups, size // groups), join)
     divided = [
-        _columns_to_groups(x, groups) if i in column_operands else _repeat(x, groups)
+        _columns_to_groups(x, groups) if i in column_operands else _to_groups(x, x.ndim, groups)
         for i, x in enumerate(operands)
     ]
     return Division(divided, (groups,), _join_sums if summed else _join_columns)
 
 
-def _repeat(x: jax.Array, groups: int) -> jax.Array:
-    return jnp.broadcast_to(x, (groups, *x.shape))
+def _to_groups(x: jax.Array, rank: int, groups: int) -> jax.Array:
+    """The elements of an operand of that rank, one after the other, in equal groups.
+
+    Those that serve several elements of the batch are repeated as often as it takes to fill every group.
+    """
+    lead, core = x.shape[: x.ndim - rank], x.shape[x.ndim - rank :]
+    elements = math.prod(lead)
+    filled = math.lcm(elements, groups)
+    x = jnp.broadcast_to(x.reshape(elements, 1, *core), (elements, filled // elements, *core))
+    return x.reshape(groups, filled // groups, *core)
 
 
-def _rows_to_groups(x: jax.Array, groups: int) -> jax.Array:
-    return x.reshape(groups, x.shape[0] // groups, *x.shape[1:])
-
-
-def _join_rows(results: Arrays) -> Arrays:
-    return [x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]) for x in results]
+def _join_batch(batch: tuple[int, ...], results: Arrays) -> Arrays:
+    return [x.reshape(*batch, *x.shape[2:]) for x in results]
 
 
 def _columns_to_groups(x: jax.Array, groups: int) -> jax.Array:
