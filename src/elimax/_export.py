@@ -1,6 +1,6 @@
 """Exported functions: compiled once, called in a process that has never seen the patterns.
 
-When a program is lowered for export, `_primitive/native_call.py` makes it carry the content of its
+When a program is lowered for export, `_primitive/define.py` makes it carry the content of its
 structures. What is left to do here is to allow our custom calls, and to tell JAX how to write matrices and
 factors that are arguments or results: their values are arrays, their structures become bytes.
 """
@@ -13,7 +13,7 @@ import jax.export
 
 from elimax._factor import Cholesky
 from elimax._matrix import SparseMatrix, SymmetricMatrix
-from elimax._primitive.native_call import targets
+from elimax._primitive.define import targets
 from elimax._structure.archive import pack, unpack
 from elimax._structure.pattern import Pattern
 from elimax._structure.symbolic import Symbolic

@@ -233,3 +233,10 @@ def test_right_hand_sides_become_columns(primitive, case, rng):
     assert _shapes(f"elimax_{primitive}", sparse, s, b) == [
         [*((*batch, size) for size in operands), columns]
     ]
+
+
+def test_more_columns_than_one_call_takes_are_an_error():
+    F = ex.cholesky(ex.SymmetricMatrix.eye(1))
+    b = jax.ShapeDtypeStruct((2**16, 2**16, 1), np.float64)
+    with pytest.raises(ValueError, match="4294967296 columns.*jax.lax.map"):
+        jax.eval_shape(jax.vmap(jax.vmap(F.solve)), b)

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Inexact, Int
 
-from elimax._primitive.define import Kernel, Shape, check_values, define
+from elimax._primitive.define import define
+from elimax._primitive.kernel import Kernel, Shape, check_values
 from elimax._results import NOT_FINITE_SENTENCE, NOT_POSITIVE_DEFINITE_SENTENCE
 from elimax._structure.index_map import IndexMap
 from elimax._structure.symbolic import Embedding, Symbolic

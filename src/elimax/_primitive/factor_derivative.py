@@ -13,7 +13,8 @@ Arrays in the layout of the factor are zero above the diagonal.
 
 from typing import Any
 
-from elimax._primitive.define import Kernel, Primitive, Shape, define
+from elimax._primitive.define import Primitive, define
+from elimax._primitive.kernel import Kernel, Shape
 from elimax._structure.symbolic import Embedding, Symbolic
 
 

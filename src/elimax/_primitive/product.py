@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from jaxtyping import Array, Inexact
 
-from elimax._primitive.define import Kernel, Primitive, Shape, check_values, define
+from elimax._primitive.define import Primitive, define
+from elimax._primitive.kernel import Kernel, Shape, check_values
 from elimax._structure.index_map import IndexMap
 from elimax._structure.pattern import Pattern
 from elimax._types import Values

@@ -10,7 +10,8 @@ nilpotent parts e_1, ..., e_k (each e_i^2 = 0) and reads off the coefficient of 
 import numpy as np
 from jaxtyping import Array, Float, Inexact
 
-from elimax._primitive.define import Kernel, Shape, check_values, define
+from elimax._primitive.define import define
+from elimax._primitive.kernel import Kernel, Shape, check_values
 from elimax._structure.symbolic import Embedding, Symbolic
 
 

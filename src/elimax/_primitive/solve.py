@@ -4,7 +4,8 @@ from typing import Literal
 
 from jaxtyping import Array, Inexact
 
-from elimax._primitive.define import Kernel, Shape, check_values, define
+from elimax._primitive.define import define
+from elimax._primitive.kernel import Kernel, Shape, check_values
 from elimax._structure.symbolic import Embedding, Symbolic
 
 Part = Literal["whole", "forward", "backward"]

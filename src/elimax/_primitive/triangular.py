@@ -3,7 +3,8 @@
 import numpy as np
 from jaxtyping import Array, Inexact, Int
 
-from elimax._primitive.define import Kernel, Shape, define
+from elimax._primitive.define import define
+from elimax._primitive.kernel import Kernel, Shape
 from elimax._results import ZERO_DIAGONAL_SENTENCE
 from elimax._structure.pattern import Pattern
 
