@@ -192,6 +192,32 @@ def test_two_mesh_axes_of_a_nested_batch(mesh, rng):
     compare(got, jax.jit(f)(*x))
 
 
+@pytest.mark.parametrize("mesh", [MESH, EXPLICIT], ids=["auto", "explicit"])
+@pytest.mark.parametrize("transform", ["values", "gradients", "hessian"])
+def test_a_batch_that_is_sharded_inside_of_another(transform, mesh, rng):
+    """A few parameters for every member of an ensemble: each device computes what its own members need."""
+    eye = ex.SymmetricMatrix.eye(N).on_pattern(A.pattern)
+
+    def member(theta, s):
+        return ex.logdet(jnp.exp(theta) * s * A + eye, throw=False)
+
+    def total(theta, s):
+        return jnp.sum(jax.vmap(member, (None, 0))(theta, s))
+
+    f = {
+        "values": jax.vmap(jax.vmap(member, (None, 0)), (0, None)),
+        "gradients": jax.vmap(jax.grad(total), (0, None)),
+        "hessian": jax.vmap(jax.hessian(total), (0, None)),
+    }[transform]
+    thetas, s = jnp.linspace(0.0, 1.0, 3), jnp.asarray(rng.uniform(1.0, 2.0, 16))
+    before = counted("factorization")
+    got, collectives = run(f, thetas, put(s, mesh, "i"))
+    jax.block_until_ready(got)
+    assert counted("factorization") - before == 3 * 16
+    assert collectives <= ({"all-reduce"} if transform != "values" else set())
+    compare(got, jax.jit(f)(thetas, s))
+
+
 def test_control_flow_and_nested_vmap(rng):
     values, b = operands(rng)
 

@@ -5,6 +5,7 @@ call is brought into that form. A batch is divided into groups, and what the who
 for each group; the columns of right-hand sides, which nothing connects, become a batch of groups of columns.
 The number of groups is the greatest common divisor of the size and the number of devices: a batch, or
 columns, that are sharded evenly remain where they are, and no device computes what only pads an uneven shard.
+Of a nested batch the first dimension is divided that has so many groups, or else all of them together.
 
 **Cost:** with one device, none. With several, a device holds a copy of a shared operand for each of its
 groups: one, if the batch is sharded over all devices.
@@ -50,18 +51,41 @@ def divide(
     groups = math.gcd(size, devices)
     if groups == 1 or size == 0:
         return None
-    if batch:
-        divided = [_to_groups(x, rank, groups) for x, rank in zip(operands, ranks, strict=True)]
-        join = functools.partial(_join_batch, batch)
+    if not batch:
+        divided = [
+            _columns_to_groups(x, groups) if i in column_operands else _repeat(x, groups)
+            for i, x in enumerate(operands)
+        ]
+        return Division(divided, (groups,), _join_sums if summed else _join_columns)
+    along = next((d for d, n in enumerate(batch) if n % groups == 0), None)
+    if along is None:  # sharded over several dimensions, if at all
+        divided = [_all_to_groups(x, rank, groups) for x, rank in zip(operands, ranks, strict=True)]
+        join = functools.partial(_join_all, batch)
         return Division(divided, (groups, size // groups), join)
     divided = [
-        _columns_to_groups(x, groups) if i in column_operands else _to_groups(x, x.ndim, groups)
-        for i, x in enumerate(operands)
+        _one_to_groups(x, along, groups) if x.ndim - rank > along else _repeat(x, groups)
+        for x, rank in zip(operands, ranks, strict=True)
     ]
-    return Division(divided, (groups,), _join_sums if summed else _join_columns)
+    rest = (*batch[:along], batch[along] // groups, *batch[along + 1 :])
+    return Division(divided, (groups, *rest), functools.partial(_join_one, along, batch))
 
 
-def _to_groups(x: jax.Array, rank: int, groups: int) -> jax.Array:
+def _repeat(x: jax.Array, groups: int) -> jax.Array:
+    return jnp.broadcast_to(x, (groups, *x.shape))
+
+
+def _one_to_groups(x: jax.Array, along: int, groups: int) -> jax.Array:
+    """One dimension in equal groups; their number becomes the leading dimension."""
+    shape = (*x.shape[:along], groups, x.shape[along] // groups, *x.shape[along + 1 :])
+    return jnp.moveaxis(x.reshape(shape), along, 0)
+
+
+def _join_one(along: int, batch: tuple[int, ...], results: Arrays) -> Arrays:
+    moved = [jnp.moveaxis(x, 0, along) for x in results]
+    return [x.reshape(*batch, *x.shape[len(batch) + 1 :]) for x in moved]
+
+
+def _all_to_groups(x: jax.Array, rank: int, groups: int) -> jax.Array:
     """The elements of an operand of that rank, one after the other, in equal groups.
 
     Those that serve several elements of the batch are repeated as often as it takes to fill every group.
@@ -73,7 +97,7 @@ def _to_groups(x: jax.Array, rank: int, groups: int) -> jax.Array:
     return x.reshape(groups, filled // groups, *core)
 
 
-def _join_batch(batch: tuple[int, ...], results: Arrays) -> Arrays:
+def _join_all(batch: tuple[int, ...], results: Arrays) -> Arrays:
     return [x.reshape(*batch, *x.shape[2:]) for x in results]
 
 
