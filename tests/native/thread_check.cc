@@ -199,10 +199,11 @@ template <class T, class Pool>
 std::vector<T> compute(Pool& pool, const Grid& grid, const Symbolic& symbolic, const Embedding& embedding) {
   constexpr Offset batch = 12;
   const Offset nnz = static_cast<Offset>(grid.rows.size());
-  const Offset each = symbolic.factor_size() + grid.n + nnz + 2;
+  const Offset each = 2 * symbolic.factor_size() + grid.n + 2 * nnz + 2;
   std::vector<T> results(batch * each);
   const Offset workspace = std::max(
-      {cholesky_workspace(symbolic), solve_workspace(symbolic, 1), inverse_gradient_workspace(symbolic, 1)});
+      {cholesky_workspace(symbolic), solve_workspace(symbolic, 1), inverse_gradient_workspace(symbolic, 1),
+       factor_derivative_workspace(symbolic, 1), factor_adjoint_workspace(symbolic, 1)});
   const std::vector<T> b(grid.n, T(1));
   struct Scratch {
     mutable std::vector<T> entries;
@@ -215,11 +216,15 @@ std::vector<T> compute(Pool& pool, const Grid& grid, const Symbolic& symbolic, c
         T* factor = results.data() + i * each;
         T* x = factor + symbolic.factor_size();
         T* gradient = x + grid.n;
+        T* derivative = gradient + nnz + 2;
+        T* adjoint = derivative + symbolic.factor_size();
         const auto values = grid.values<T>(i + 1 < batch ? 4.0 + static_cast<double>(i) / 8 : -1.0);
         const Status status = cholesky<T>(symbolic, embedding, values.data(), factor, work);
         cholesky_solve<T>(symbolic, SolvePart::whole, factor, b.data(), 1, x, work);
         const T* direction = values.data();
         inverse_gradient<T>(symbolic, embedding, factor, {&direction, 1}, gradient, work);
+        factor_derivative<T>(symbolic, embedding, factor, {&direction, 1}, derivative, work);
+        factor_adjoint<T>(symbolic, embedding, factor, derivative, {&direction, 1}, adjoint, work);
         gradient[nnz] = cholesky_logdet<T>(symbolic, factor);
         gradient[nnz + 1] = static_cast<Real<T>>(status.code);
         count(Counter::factorization, 1);
