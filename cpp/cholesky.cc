@@ -153,10 +153,7 @@ Real<T> cholesky_logdet(const Symbolic& symbolic, const T* factor) {
 #define INSTANTIATE(T)                                                              \
   template Status cholesky<T>(const Symbolic&, const Embedding&, const T*, T*, T*); \
   template Real<T> cholesky_logdet<T>(const Symbolic&, const T*);
-INSTANTIATE(float)
-INSTANTIATE(double)
-INSTANTIATE(std::complex<float>)
-INSTANTIATE(std::complex<double>)
+ELIMAX_FOR_SCALARS(INSTANTIATE)
 #undef INSTANTIATE
 
 }  // namespace elimax

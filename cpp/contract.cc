@@ -55,10 +55,7 @@ void contract_b(Columns A, Columns B, Columns C, const T* c, const T* a, T* b, I
   template void contract_c<T>(Columns, Columns, Columns, const T*, const T*, T*, Index*); \
   template void contract_a<T>(Columns, Columns, Columns, const T*, const T*, T*, Index*); \
   template void contract_b<T>(Columns, Columns, Columns, const T*, const T*, T*, Index*);
-INSTANTIATE(float)
-INSTANTIATE(double)
-INSTANTIATE(std::complex<float>)
-INSTANTIATE(std::complex<double>)
+ELIMAX_FOR_SCALARS(INSTANTIATE)
 #undef INSTANTIATE
 
 }  // namespace elimax

@@ -26,6 +26,9 @@ using Index = std::int32_t;
 using Offset = std::int64_t;
 inline constexpr Index none = -1;
 
+// M(T) for the scalar types T of numeric kernels.
+#define ELIMAX_FOR_SCALARS(M) M(float) M(double) M(std::complex<float>) M(std::complex<double>)
+
 template <class T>
 using In = std::span<const T>;
 template <class T>

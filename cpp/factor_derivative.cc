@@ -304,10 +304,7 @@ void factor_adjoint(const Symbolic& symbolic, const Embedding& embedding, const 
   template void factor_derivative<T>(const Symbolic&, const Embedding&, const T*, In<const T*>, T*, T*);   \
   template void factor_adjoint<T>(const Symbolic&, const Embedding&, const T*, const T*, In<const T*>, T*, \
                                   T*);
-INSTANTIATE(float)
-INSTANTIATE(double)
-INSTANTIATE(std::complex<float>)
-INSTANTIATE(std::complex<double>)
+ELIMAX_FOR_SCALARS(INSTANTIATE)
 #undef INSTANTIATE
 
 }  // namespace elimax

@@ -114,10 +114,7 @@ void factor_product_l(const Symbolic& symbolic, const T* x, const T* y, Index k,
   template void factor_product_y<T>(const Symbolic&, const T*, const T*, Index, T*, T*); \
   template void factor_product_x<T>(const Symbolic&, const T*, const T*, Index, T*, T*); \
   template void factor_product_l<T>(const Symbolic&, const T*, const T*, Index, T*, T*);
-INSTANTIATE(float)
-INSTANTIATE(double)
-INSTANTIATE(std::complex<float>)
-INSTANTIATE(std::complex<double>)
+ELIMAX_FOR_SCALARS(INSTANTIATE)
 #undef INSTANTIATE
 
 }  // namespace elimax

@@ -109,6 +109,18 @@ class Directions {
   std::vector<const T*> elements_;
 };
 
+// Adds the attributes NAME_high and NAME_low by which a structure reaches a handler, as two integers.
+template <class Binding, class... Names>
+auto with_structures(Binding&& binding, const std::string& name, const Names&... others) {
+  if constexpr (sizeof...(others) == 0) {
+    return std::move(binding)
+        .template Attr<std::int64_t>(name + "_high")
+        .template Attr<std::int64_t>(name + "_low");
+  } else {
+    return with_structures(with_structures(std::move(binding), name), others...);
+  }
+}
+
 // The argument of a multilinear form that a handler computes, from the other two.
 enum class Slot : std::int32_t { first = 0, second = 1, third = 2 };
 

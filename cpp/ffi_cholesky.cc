@@ -139,57 +139,44 @@ using namespace elimax;
 #pragma GCC visibility push(default)
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_cholesky, cholesky_handler,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Ret<ffi::AnyBuffer>()
-                                  .Ret<ffi::AnyBuffer>()
-                                  .Ret<ffi::AnyBuffer>()
-                                  .Attr<std::int64_t>("symbolic_high")
-                                  .Attr<std::int64_t>("symbolic_low")
-                                  .Attr<std::int64_t>("embedding_high")
-                                  .Attr<std::int64_t>("embedding_low")
+                              with_structures(ffi::Ffi::Bind()
+                                                  .Ctx<ffi::ThreadPool>()
+                                                  .Arg<ffi::AnyBuffer>()
+                                                  .Ret<ffi::AnyBuffer>()
+                                                  .Ret<ffi::AnyBuffer>()
+                                                  .Ret<ffi::AnyBuffer>(),
+                                              "symbolic", "embedding")
                                   .Attr<std::string_view>("pivot_sentence")
                                   .Attr<std::string_view>("not_finite_sentence"));
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_logdet, logdet_handler,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Ret<ffi::AnyBuffer>()
-                                  .Attr<std::int64_t>("symbolic_high")
-                                  .Attr<std::int64_t>("symbolic_low"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    elimax_logdet, logdet_handler,
+    with_structures(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<ffi::AnyBuffer>().Ret<ffi::AnyBuffer>(),
+                    "symbolic"));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_solve, solve_handler,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Ret<ffi::AnyBuffer>()
-                                  .Attr<std::int64_t>("symbolic_high")
-                                  .Attr<std::int64_t>("symbolic_low")
+                              with_structures(ffi::Ffi::Bind()
+                                                  .Ctx<ffi::ThreadPool>()
+                                                  .Arg<ffi::AnyBuffer>()
+                                                  .Arg<ffi::AnyBuffer>()
+                                                  .Ret<ffi::AnyBuffer>(),
+                                              "symbolic")
                                   .Attr<std::int64_t>("part"));
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_inverse_gradient, inverse_gradient_handler,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .RemainingArgs()
-                                  .Ret<ffi::AnyBuffer>()
-                                  .Attr<std::int64_t>("symbolic_high")
-                                  .Attr<std::int64_t>("symbolic_low")
-                                  .Attr<std::int64_t>("embedding_high")
-                                  .Attr<std::int64_t>("embedding_low"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    elimax_inverse_gradient, inverse_gradient_handler,
+    with_structures(
+        ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<ffi::AnyBuffer>().RemainingArgs().Ret<ffi::AnyBuffer>(),
+        "symbolic", "embedding"));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_triangular_solve, triangular_solve_handler,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Ret<ffi::AnyBuffer>()
-                                  .Ret<ffi::AnyBuffer>()
-                                  .Attr<std::int64_t>("pattern_high")
-                                  .Attr<std::int64_t>("pattern_low")
+                              with_structures(ffi::Ffi::Bind()
+                                                  .Ctx<ffi::ThreadPool>()
+                                                  .Arg<ffi::AnyBuffer>()
+                                                  .Arg<ffi::AnyBuffer>()
+                                                  .Ret<ffi::AnyBuffer>()
+                                                  .Ret<ffi::AnyBuffer>(),
+                                              "pattern")
                                   .Attr<bool>("lower")
                                   .Attr<bool>("transpose")
                                   .Attr<bool>("unit_diagonal")

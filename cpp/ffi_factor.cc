@@ -67,13 +67,12 @@ ffi::Error factor_product_handler(ffi::ThreadPool pool, ffi::AnyBuffer left, ffi
 }
 
 auto factor_product_binding() {
-  return ffi::Ffi::Bind()
-      .Ctx<ffi::ThreadPool>()
-      .Arg<ffi::AnyBuffer>()
-      .Arg<ffi::AnyBuffer>()
-      .Ret<ffi::AnyBuffer>()
-      .Attr<std::int64_t>("symbolic_high")
-      .Attr<std::int64_t>("symbolic_low");
+  return with_structures(ffi::Ffi::Bind()
+                             .Ctx<ffi::ThreadPool>()
+                             .Arg<ffi::AnyBuffer>()
+                             .Arg<ffi::AnyBuffer>()
+                             .Ret<ffi::AnyBuffer>(),
+                         "symbolic");
 }
 
 }  // namespace
@@ -83,28 +82,20 @@ using namespace elimax;
 
 #pragma GCC visibility push(default)
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_factor_derivative, factor_derivative_handler,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .RemainingArgs()
-                                  .Ret<ffi::AnyBuffer>()
-                                  .Attr<std::int64_t>("symbolic_high")
-                                  .Attr<std::int64_t>("symbolic_low")
-                                  .Attr<std::int64_t>("embedding_high")
-                                  .Attr<std::int64_t>("embedding_low"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    elimax_factor_derivative, factor_derivative_handler,
+    with_structures(
+        ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<ffi::AnyBuffer>().RemainingArgs().Ret<ffi::AnyBuffer>(),
+        "symbolic", "embedding"));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_factor_adjoint, factor_adjoint_handler,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .RemainingArgs()
-                                  .Ret<ffi::AnyBuffer>()
-                                  .Attr<std::int64_t>("symbolic_high")
-                                  .Attr<std::int64_t>("symbolic_low")
-                                  .Attr<std::int64_t>("embedding_high")
-                                  .Attr<std::int64_t>("embedding_low"));
+                              with_structures(ffi::Ffi::Bind()
+                                                  .Ctx<ffi::ThreadPool>()
+                                                  .Arg<ffi::AnyBuffer>()
+                                                  .Arg<ffi::AnyBuffer>()
+                                                  .RemainingArgs()
+                                                  .Ret<ffi::AnyBuffer>(),
+                                              "symbolic", "embedding"));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_factor_product_l, factor_product_handler<Slot::first>,
                               factor_product_binding());

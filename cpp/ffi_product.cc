@@ -81,37 +81,27 @@ ffi::Error map_handler(ffi::ThreadPool pool, ffi::AnyBuffer input, ffi::Result<f
 }
 
 auto product_binding() {
-  return ffi::Ffi::Bind()
-      .Ctx<ffi::ThreadPool>()
-      .Arg<ffi::AnyBuffer>()
-      .Arg<ffi::AnyBuffer>()
-      .Ret<ffi::AnyBuffer>()
-      .Attr<std::int64_t>("pattern_high")
-      .Attr<std::int64_t>("pattern_low")
+  return with_structures(ffi::Ffi::Bind()
+                             .Ctx<ffi::ThreadPool>()
+                             .Arg<ffi::AnyBuffer>()
+                             .Arg<ffi::AnyBuffer>()
+                             .Ret<ffi::AnyBuffer>(),
+                         "pattern")
       .Attr<std::int64_t>("storage");
 }
 
 auto contract_binding() {
-  return ffi::Ffi::Bind()
-      .Ctx<ffi::ThreadPool>()
-      .Arg<ffi::AnyBuffer>()
-      .Arg<ffi::AnyBuffer>()
-      .Ret<ffi::AnyBuffer>()
-      .Attr<std::int64_t>("a_high")
-      .Attr<std::int64_t>("a_low")
-      .Attr<std::int64_t>("b_high")
-      .Attr<std::int64_t>("b_low")
-      .Attr<std::int64_t>("c_high")
-      .Attr<std::int64_t>("c_low");
+  return with_structures(ffi::Ffi::Bind()
+                             .Ctx<ffi::ThreadPool>()
+                             .Arg<ffi::AnyBuffer>()
+                             .Arg<ffi::AnyBuffer>()
+                             .Ret<ffi::AnyBuffer>(),
+                         "a", "b", "c");
 }
 
 auto map_binding() {
-  return ffi::Ffi::Bind()
-      .Ctx<ffi::ThreadPool>()
-      .Arg<ffi::AnyBuffer>()
-      .Ret<ffi::AnyBuffer>()
-      .Attr<std::int64_t>("map_high")
-      .Attr<std::int64_t>("map_low");
+  return with_structures(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<ffi::AnyBuffer>().Ret<ffi::AnyBuffer>(),
+                         "map");
 }
 
 }  // namespace

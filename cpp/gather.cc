@@ -34,10 +34,7 @@ void scatter(In<Index> map, const T* input, T* output, Offset size) {
 #define INSTANTIATE(T)                              \
   template void gather<T>(In<Index>, const T*, T*); \
   template void scatter<T>(In<Index>, const T*, T*, Offset);
-INSTANTIATE(float)
-INSTANTIATE(double)
-INSTANTIATE(std::complex<float>)
-INSTANTIATE(std::complex<double>)
+ELIMAX_FOR_SCALARS(INSTANTIATE)
 #undef INSTANTIATE
 
 }  // namespace elimax

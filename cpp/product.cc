@@ -142,10 +142,7 @@ void product_v(Columns pattern, Storage storage, const T* y, const T* x, Index k
   template void product_y<T>(Columns, Storage, const T*, const T*, Index, T*); \
   template void product_x<T>(Columns, Storage, const T*, const T*, Index, T*); \
   template void product_v<T>(Columns, Storage, const T*, const T*, Index, T*);
-INSTANTIATE(float)
-INSTANTIATE(double)
-INSTANTIATE(std::complex<float>)
-INSTANTIATE(std::complex<double>)
+ELIMAX_FOR_SCALARS(INSTANTIATE)
 #undef INSTANTIATE
 
 }  // namespace elimax

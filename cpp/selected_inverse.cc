@@ -244,10 +244,7 @@ void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, cons
 
 #define INSTANTIATE(T) \
   template void inverse_gradient<T>(const Symbolic&, const Embedding&, const T*, In<const T*>, T*, T*);
-INSTANTIATE(float)
-INSTANTIATE(double)
-INSTANTIATE(std::complex<float>)
-INSTANTIATE(std::complex<double>)
+ELIMAX_FOR_SCALARS(INSTANTIATE)
 #undef INSTANTIATE
 
 }  // namespace elimax

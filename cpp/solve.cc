@@ -158,10 +158,7 @@ void cholesky_solve(const Symbolic& symbolic, SolvePart part, const T* factor, c
 
 #define INSTANTIATE(T) \
   template void cholesky_solve<T>(const Symbolic&, SolvePart, const T*, const T*, Index, T*, T*);
-INSTANTIATE(float)
-INSTANTIATE(double)
-INSTANTIATE(std::complex<float>)
-INSTANTIATE(std::complex<double>)
+ELIMAX_FOR_SCALARS(INSTANTIATE)
 #undef INSTANTIATE
 
 }  // namespace elimax

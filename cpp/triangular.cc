@@ -47,10 +47,7 @@ Status triangular_solve(Columns pattern, bool lower, bool transpose, bool unit_d
 
 #define INSTANTIATE(T) \
   template Status triangular_solve<T>(Columns, bool, bool, bool, const T*, const T*, Index, T*);
-INSTANTIATE(float)
-INSTANTIATE(double)
-INSTANTIATE(std::complex<float>)
-INSTANTIATE(std::complex<double>)
+ELIMAX_FOR_SCALARS(INSTANTIATE)
 #undef INSTANTIATE
 
 }  // namespace elimax
