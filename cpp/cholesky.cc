@@ -15,6 +15,7 @@
 #include <cmath>
 #include <limits>
 
+#include "breakdown.h"
 #include "core.h"
 #include "dense.h"
 #include "front.h"
@@ -23,66 +24,13 @@
 namespace elimax {
 namespace {
 
-// With D = diag(A), A is semidefinite as far as its values in this precision can tell if the smallest
-// eigenvalue of D^-1/2 A D^-1/2 is below a few roundings of 1: whether Cholesky then runs to the end is
-// chance (Higham, Accuracy and Stability of Numerical Algorithms, 2002).
-constexpr int roundings = 16;
-
-// The pivot that lost most of the diagonal entry it started from, in units of the rounding error of that
-// entry. Null vectors leave rounding errors behind instead of a zero: about sqrt(n) units where they add up
-// like a random walk, n where they are systematic.
-template <class R>
-struct SmallestPivot {
-  R units = std::numeric_limits<R>::infinity();
-  Index column = none;
-
-  void offer(R candidate, Index j) {
-    if (candidate < units) {
-      units = candidate;
-      column = j;
-    }
-  }
-  bool suspicious(Index n) const { return units < static_cast<R>(roundings) * static_cast<R>(n); }
-};
-
-// Whether x = P^T L^-H e_pivot, for which x^H A x = 1, has a Rayleigh quotient x^H A x / x^H D x that proves
-// the scaled matrix singular within rounding. Cost: half a solve.
-template <class T>
-bool numerically_singular(const Symbolic& symbolic, const Embedding& embedding, const T* values,
-                          const T* factor, Index pivot, T* workspace) {
-  T* e = workspace;
-  T* x = e + symbolic.n;
-  std::fill_n(e, symbolic.n, T{});
-  e[pivot] = T(1);
-  cholesky_solve(symbolic, SolvePart::backward, factor, e, 1, x, x + symbolic.n);
-  double scaled = 0;
-  for (Index k = 0; k < symbolic.n; ++k)
-    if (embedding.diagonal[k] != none)
-      scaled += std::abs(real_part(values[embedding.diagonal[k]])) * std::norm(x[symbolic.permutation[k]]);
-  return !(scaled * roundings * std::numeric_limits<Real<T>>::epsilon() < 1);
-}
-
-template <class T>
-bool finite(T x) {
-  return std::isfinite(real_part(x)) && std::isfinite(std::imag(x));
-}
-
-// Why elimination stopped at a pivot: a value that is not finite always ends there, because it makes the
-// diagonal entry of its row NaN or infinite.
-template <class T>
-Status failure(const Symbolic& symbolic, const Embedding& embedding, const T* values, Index pivot) {
-  for (std::size_t p = 0; p < embedding.source.size(); ++p)
-    if (!finite(values[p])) return {status_not_finite, static_cast<Index>(p)};
-  return {1 + symbolic.permutation[pivot], 0};
-}
-
 Offset stacks_or_vectors(const Symbolic& symbolic) {
-  return std::max(symbolic.workspace, 2 * static_cast<Offset>(symbolic.n) + solve_workspace(symbolic, 1));
+  return std::max(symbolic.workspace, conclude_workspace(symbolic));
 }
 
 }  // namespace
 
-// The stacks of update matrices; once they are empty, the vectors of numerically_singular.
+// The stacks of update matrices; once they are empty, the vectors of conclude.
 Offset cholesky_workspace(const Symbolic& symbolic) {
   return stacks_or_vectors(symbolic) + symbolic.max_columns + Children::size(symbolic);
 }
@@ -120,12 +68,7 @@ Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const T* v
     return true;
   });
 
-  if (failed == none && smallest.suspicious(symbolic.n) &&
-      numerically_singular(symbolic, embedding, values, factor, smallest.column, workspace))
-    failed = smallest.column;
-  if (failed == none) return {};
-  std::fill_n(factor, symbolic.factor_size(), T(std::numeric_limits<Real<T>>::quiet_NaN()));
-  return failure(symbolic, embedding, values, failed);
+  return conclude(symbolic, embedding, values, failed, smallest, factor, workspace);
 }
 
 // log prod L_jj^2, with the product kept as fraction * 2^exponent: one logarithm in all, and an error of
