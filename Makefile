@@ -8,10 +8,10 @@ NATIVE := pyproject.toml CMakeLists.txt $(wildcard cpp/*)
 CPP := $(wildcard cpp/* tests/native/*.cc benchmarks/*.cc benchmarks/peers/*.cc benchmarks/peers/*.h)
 OLDEST := $(shell sed -n 's/^OLDEST = "\(.*\)"/\1/p' src/elimax/_primitive/jax_version.py)
 
-.PHONY: demo test lint format sanitize tsan oldest bench clean help
+.PHONY: demo test lint format sanitize tsan oldest instructions bench clean help
 
 help: ## List the targets.
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 demo: .venv/installed ## Fit mixed models to three data sets, beside lme4.
 	$(BIN)/python examples/mixed_model.py
@@ -44,6 +44,9 @@ tsan: .venv-tsan/installed ## What runs on many threads, under ThreadSanitizer.
 
 oldest: .venv-oldest/installed ## The suite on the oldest supported JAX.
 	.venv-oldest/bin/pytest -n 2
+
+instructions: .venv/installed ## Record how many instructions the kernels execute.
+	$(BIN)/python -m tests.native.instructions
 
 bench: .venv/installed ## Time Elimax next to its peers; see benchmarks/README.md.
 	$(BIN)/pip install --quiet --editable '.[benchmark]'

@@ -41,3 +41,15 @@ def dense_kernels(folder: Path, *flags: str) -> list[str]:
         ]
     )
     return objects
+
+
+def program(source: Path, folder: Path, *flags: str) -> str:
+    """`source` linked with the whole core, which is everything but the faces to XLA and ctypes."""
+    others = {"api.cc", "dense_kernels.cc", *(p.name for p in CPP.glob("ffi*"))}
+    sources = [source, *(p for p in sorted(CPP.glob("*.cc")) if p.name not in others)]
+    objects = [str(folder / f"{p.stem}.o") for p in sources]
+    kernels = dense_kernels(folder, *flags)
+    compile_all([(*flags, "-c", str(p), "-o", o) for p, o in zip(sources, objects, strict=True)])
+    target = str(folder / source.stem)
+    compile(*flags, *objects, *kernels, "-o", target)
+    return target
