@@ -5,10 +5,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import machine, report
+from benchmarks import limits, machine, report
 from benchmarks.gallery import GALLERY, QUICK, matrix_file
 from benchmarks.measure import OPERATIONS, Effort, available, measure_matrix
 from benchmarks.peers import PEERS
+from benchmarks.tables import summary, table
+from benchmarks.targets import targets
 
 
 def names(allowed: Sequence[str]):
@@ -42,7 +44,10 @@ def arguments() -> argparse.Namespace:
     option("--quick", action="store_true", help="small matrices, under a minute")
     option("--output", type=Path, default=Path("output/benchmarks.csv"), help="the CSV file")
     option("--folder", type=Path, default=Path("build/benchmarks"), help="matrices and programs")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.clock == "cpu" and options.threads > 1:
+        parser.error("--clock cpu adds the times of all threads: it is for one thread")
+    return options
 
 
 def main() -> int:
@@ -50,7 +55,8 @@ def main() -> int:
     options = arguments()
     matrices = options.matrices or list(QUICK if options.quick else GALLERY)
     machine.confine(options.threads)
-    described = machine.description(options.threads)
+    most = limits.measure(options.threads, options.folder)
+    described = f"{machine.description(options.threads)}; {most}"
     effort = Effort(rounds=2 if options.quick else options.rounds, budget=options.budget)
     peers = available([peer for peer in PEERS if peer.name in options.peers], options.folder)
 
@@ -63,10 +69,14 @@ def main() -> int:
         report.write_csv(options.output, described, measurements, facts)
 
     times = report.times_of(measurements, options.clock)
+    least = report.least_seconds(facts, most)
+    wanted = targets(options.threads)
     print(described)
     print("; ".join(sorted({fact.version for fact in facts})))
     for operation in options.operations:
-        print(f"\n{report.table(times, operation, matrices)}")
+        if any((name, operation) in times for name in matrices):
+            print(f"\n{table(times, operation, matrices, wanted, least)}")
+    print(f"\n{summary(times, options.operations, matrices, wanted)}")
     wrong = report.disagreements(facts)
     print("\n" + "\n".join(wrong or ["Every answer agrees."]))
     print(f"\nWritten to {options.output}", file=sys.stderr)

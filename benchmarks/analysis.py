@@ -19,7 +19,8 @@ import scipy.sparse as sp
 
 from benchmarks import machine
 from benchmarks.gallery import GALLERY, QUICK
-from benchmarks.report import aligned, geometric_mean
+from benchmarks.report import geometric_mean
+from benchmarks.tables import aligned
 from elimax._structure.ordering import order
 from elimax._structure.pattern import Pattern
 from elimax._structure.symbolic import Symbolic

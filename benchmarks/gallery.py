@@ -155,6 +155,11 @@ def write(path: Path, matrix: sp.csc_matrix) -> None:
         lower.data.astype(np.float64).tofile(file)
 
 
+def order(path: Path) -> int:
+    """The number of rows of the matrix in the file."""
+    return int(np.fromfile(path, np.int64, 1)[0])
+
+
 def read_lower(path: Path) -> sp.csc_matrix:
     """The lower triangle in the file."""
     with path.open("rb") as file:

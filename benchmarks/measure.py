@@ -14,16 +14,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from benchmarks.gallery import order
 from benchmarks.peers import Missing, Peer
 from benchmarks.worker import Stopped, Worker
 
 OPERATIONS = [
     "analyze",
+    "analyze_again",
     "factor",
+    "factor_float32",
     "solve_1",
     "solve_64",
     "logdet",
     "gradient",
+    "solve_gradient",
     "selected_inverse",
 ]
 
@@ -62,6 +66,7 @@ class Facts:
     flops: float
     nonzeros: float
     operations: list[str]
+    n: int = 0
     residual: float = float("nan")
     logdet: float = float("nan")
 
@@ -153,7 +158,9 @@ def measure_matrix(
             worker = Worker(peer.name, [*command, str(path)], peer.environment)
             workers[peer.name] = stack.enter_context(worker)
             try:
-                facts[peer.name] = Facts(matrix, peer.name, **worker.listen(effort.budget))
+                facts[peer.name] = Facts(
+                    matrix, peer.name, **worker.listen(effort.budget), n=order(path)
+                )
             except Stopped as reason:
                 dismiss(peer.name, "start", str(reason))
         for peer, _ in peers:

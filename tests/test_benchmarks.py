@@ -8,9 +8,11 @@ import sys
 
 import numpy as np
 import pytest
-from benchmarks import gallery, report
+from benchmarks import gallery, limits, report, tables
 from benchmarks.__main__ import names
-from benchmarks.measure import HOPELESS, Effort, Measurement, take_turns
+from benchmarks.measure import HOPELESS, OPERATIONS, Effort, take_turns
+from benchmarks.peers import PEERS
+from benchmarks.targets import targets
 from benchmarks.worker import Stopped, Worker
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -81,20 +83,68 @@ def test_a_worker_that_is_silent_or_dies_is_stopped():
 # The report
 
 
-def test_ratios_are_to_the_faster_of_cholmod_and_pardiso():
+def test_ratios_are_to_the_fastest_peer_of_the_target():
     row = {"elimax": 3.0, "cholmod-supernodal-amd": 4.0, "pardiso-metis": 2.0, "scipy": 0.1}
-    assert report.ratio_to_peers(row) == 1.5
-    assert report.by_library(row)["cholmod"] == 4.0
-    assert math.isnan(report.ratio_to_peers({"elimax": 3.0, "scipy": 1.0}))
+    assert tables.ratio_to_peers(row, targets(1)["factor"].peers) == 1.5
+    assert tables.ratio_to_peers(row, targets(1)["analyze"].peers) == 0.75
+    assert tables.by_library(row)["cholmod"] == 4.0
+    assert math.isnan(tables.ratio_to_peers({"elimax": 3.0, "scipy": 1.0}, ("cholmod",)))
     assert report.geometric_mean([0.5, 8.0]) == pytest.approx(2.0)
 
 
-def test_table_ends_with_geometric_means():
-    seconds = {("a", "elimax"): 2.0, ("a", "pardiso-metis"): 1.0, ("b", "elimax"): 8.0}
-    seconds["b", "pardiso-metis"] = 1.0
-    measured = [Measurement(m, "factor", p, [s], [s], 1) for (m, p), s in seconds.items()]
-    last = report.table(report.times_of(measured), "factor", ["a", "b"]).splitlines()[-1]
-    assert [cell.strip() for cell in last.split("|")[-3:-1]] == ["4", "1"]
+def test_every_target_names_peers_and_an_operation():
+    for threads in (1, 2):
+        for operation, target in targets(threads).items():
+            assert operation in OPERATIONS
+            for peer in target.peers:
+                assert any(p.name.startswith(peer) for p in PEERS)
+
+
+TIMES = {
+    ("a", "factor"): {"elimax": 2.0, "pardiso-metis": 1.0},
+    ("b", "factor"): {"elimax": 8.0, "pardiso-metis": 1.0, "cholmod-supernodal-amd": 3.0},
+    ("a", "gradient"): {"elimax": 5.0},
+    ("b", "gradient"): {"elimax": 32.0},
+}
+
+
+def cells(line):
+    return [cell.strip() for cell in line.split("|")[1:-1]]
+
+
+def test_table_ends_with_geometric_mean_and_worst_case():
+    least = {("a", "factor"): 0.5, ("b", "factor"): 0.08}
+    text = tables.table(TIMES, "factor", ["a", "b"], targets(1), least)
+    _, _, head, _, a, b, mean, worst = text.splitlines()
+    libraries = ["elimax", "pardiso", "cholmod"]
+    assert cells(head) == ["matrix", *libraries, "ours / fastest", "of the limit"]
+    assert cells(a) == ["a", "2e+03", "1e+03", "-", "2", "25 %"]
+    assert cells(b) == ["b", "8e+03", "1e+03", "3e+03", "8", "1 %"]
+    assert cells(mean)[-2:] == ["4", "5 %"]
+    assert cells(worst)[-2:] == ["8", ""]
+
+
+def test_summary_has_the_ratios_that_have_targets():
+    text = tables.summary(TIMES, ["factor", "gradient"], ["a", "b"], targets(2))
+    *_, factor, gradient = text.splitlines()
+    assert cells(factor) == ["factor", "ours / fastest", "4", "0.6", "8", "1", "b"]
+    assert cells(gradient) == ["gradient", "ours / our factor", "3.16", "3", "4", "4", "b"]
+
+
+def test_a_target_may_be_for_some_matrices_only():
+    times = {
+        (m, o): {"elimax": 1.0} for m in ("a", "lap3d_9") for o in ("factor", "factor_float32")
+    }
+    columns = tables.ratios(times, "factor_float32", ["a", "lap3d_9"], targets(1))
+    assert [column.known for column in columns] == [{"lap3d_9": 1.0}]
+
+
+def test_limits_of_a_solve_are_those_of_memory_until_right_hand_sides_are_many():
+    machine = limits.Limits(flops=100e9, bytes=10e9)
+    assert machine.least_seconds("factor", 10, 1e6, 1e9) == 0.01
+    assert machine.least_seconds("solve_1", 1000, 1e6, 1e9) == 8 * (2e6 + 2e3) / 10e9
+    assert machine.least_seconds("solve_64", 1000, 1e6, 1e9) == 64 * 4e6 / 100e9
+    assert math.isnan(machine.least_seconds("analyze", 10, 1e6, 1e9))
 
 
 def test_names_expand_only_when_they_are_not_exact():

@@ -70,8 +70,10 @@ def avx512() -> bool:
 
 
 # CHOLMOD's own loops start four OpenMP threads whatever OMP_NUM_THREADS says; only the limit binds
-# them. Debian's OpenBLAS takes newer processors for a Haswell: it is told to use AVX-512.
-CHOLMOD_ENVIRONMENT = {"OPENBLAS_CORETYPE": "SkylakeX"} if avx512() else {}
+# them. It is fastest when its BLAS alone has threads. Debian's OpenBLAS takes newer processors for a
+# Haswell: it is told to use AVX-512.
+CHOLMOD_ENVIRONMENT = {"OMP_THREAD_LIMIT": "1"}
+CHOLMOD_ENVIRONMENT |= {"OPENBLAS_CORETYPE": "SkylakeX"} if avx512() else {}
 
 
 def cholmod(kind: str, ordering: str, rate: float) -> Peer:
@@ -94,6 +96,27 @@ def pardiso(ordering: str) -> Peer:
     return Peer(f"pardiso-{ordering}", command, rate=40e9)
 
 
+def eigen(folder: Path) -> list[str]:
+    """Eigen's simplicial factorization."""
+    options = ["-I/usr/include/eigen3", "-O3", "-march=native"]
+    return [compiled("eigen.cc", options, "g++ libeigen3-dev", folder)]
+
+
+def tmb(folder: Path) -> list[str]:
+    """The selected inverse of R's package TMB."""
+    packages = "requireNamespace('Matrix') && requireNamespace('TMB')"
+    question = ["Rscript", "--vanilla", "-e", f"quit(status = !({packages}))"]
+    try:
+        subprocess.run(question, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Missing("R or its TMB is not installed: apt-get install r-cran-tmb") from error
+    return ["Rscript", "--vanilla", str(SOURCES / "tmb.R")]
+
+
+# R gives memory back to the system and asks for it again at every call, which costs more than the work.
+KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
+
+
 def package(name: str, rate: float) -> Peer:
     """A Python package, through the module of the same name in this folder."""
 
@@ -113,8 +136,11 @@ PEERS: list[Peer] = [
     cholmod("simplicial", "metis", rate=1e9),
     pardiso("minimum-degree"),
     pardiso("metis"),
+    Peer("eigen", eigen, rate=1e9),
+    Peer("tmb", tmb, rate=20e9, environment=CHOLMOD_ENVIRONMENT | KEEP_MEMORY),
     package("sparsax", rate=10e9),
     package("klujax", rate=0.5e9),
+    package("jax", rate=1e9),
     package("scipy", rate=2e9),
 ]
-"""Elimax first; of the others, cholmod-* and pardiso-* are the yardstick of the ratios."""
+"""Elimax first; targets.py says which of the others an operation is compared with."""

@@ -1,4 +1,4 @@
-"""sparsax (CHOLMOD through JAX) as a peer: the closest neighbor, with logdet and its gradient.
+"""sparsax (CHOLMOD through JAX) as a peer: the closest neighbor, with logdet and gradients.
 
 It takes the coordinates of the upper triangle. Its selected inverse has no entry that starts from a
 factor: that time contains the factorization.
@@ -17,6 +17,7 @@ import sparsax
 
 from benchmarks.gallery import read
 from benchmarks.peers.peer import residual, right_hand_sides, serve
+from benchmarks.peers.solution import SolveGradient
 
 
 def main(path: Path) -> None:
@@ -34,6 +35,11 @@ def main(path: Path) -> None:
     selected_inverse = jax.jit(lambda values: sparsax.selinv(rows, columns, values, n))
     factor = jax.jit(lambda values: sparsax.factor(rows, columns, values, n))
     solve_factor = jax.jit(sparsax.solve_factor)
+    solve_gradient = SolveGradient(
+        lambda values, b: sparsax.solve(rows, columns, values, b),
+        values,
+        jnp.asarray(right_hand_sides(n, 1)[:, 0]),
+    )
     token = cache(lambda: factor(values))
 
     def of_values(function):
@@ -59,7 +65,8 @@ def main(path: Path) -> None:
     def check() -> dict[str, float]:
         b = right_hand_sides(n, 1)
         x = np.asarray(solve_factor(factor(values), jnp.asarray(b)))
-        return {"residual": residual(A, x, b), "logdet": float(logdet(values))}
+        error = max(residual(A, x, b), solve_gradient.error())
+        return {"residual": error, "logdet": float(logdet(values))}
 
     operations = {
         "factor": factor_operation,
@@ -67,6 +74,7 @@ def main(path: Path) -> None:
         "solve_64": of_factor(64),
         "logdet": of_values(logdet),
         "gradient": of_values(gradient),
+        "solve_gradient": solve_gradient.operation,
         "selected_inverse": of_values(selected_inverse),
     }
     serve(f"sparsax {importlib.metadata.version('sparsax')}", operations, check)
