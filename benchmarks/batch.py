@@ -6,10 +6,10 @@ hits all alike; a figure is the median over the rounds.
 """
 
 import argparse
+import functools
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -19,6 +19,7 @@ import numpy as np
 import elimax as ex
 from benchmarks import machine
 from benchmarks.gallery import grid2d
+from benchmarks.peak import peak
 
 BATCH = 64
 
@@ -57,32 +58,21 @@ def ways(
     }
 
 
+def finish(call: Callable[[], Any]) -> Any:
+    """The result of a call, when it is there."""
+    return jax.block_until_ready(call())
+
+
 def take_turns(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
     """Milliseconds of each call: the median over rounds of its second run in a row."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            jax.block_until_ready(call())
+            finish(call)
             start = time.perf_counter()
-            jax.block_until_ready(call())
+            finish(call)
             times[name].append(1e3 * (time.perf_counter() - start))
     return {name: statistics.median(found) for name, found in times.items()}
-
-
-def peak(call: Callable[[], Any]) -> float:
-    """Megabytes by which memory rises during a call; NaN where /proc does not tell."""
-    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-    if not status.exists() or not reset.exists():
-        return float("nan")
-
-    def high_water() -> int:
-        lines = status.read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-
-    reset.write_text("5")
-    before = high_water()
-    jax.block_until_ready(call())
-    return (high_water() - before) / 1024
 
 
 def main() -> None:
@@ -105,7 +95,8 @@ def main() -> None:
         calls = ways(one, batch, options.threads)
         found = take_turns(calls, options.rounds)
         row = ", ".join(f"{way} {time:.1f}" for way, time in found.items())
-        print(f"{name}: {row}; {peak(calls['vmap']):.0f} MB", flush=True)
+        memory = peak(functools.partial(finish, calls["vmap"]))
+        print(f"{name}: {row}; {memory / 2**20:.0f} MB", flush=True)
 
 
 if __name__ == "__main__":

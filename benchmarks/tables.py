@@ -110,10 +110,11 @@ def table(
     matrices: Sequence[str],
     targets: Mapping[str, Target],
     least: Mapping[tuple[str, str], float],
+    unit: tuple[str, float] = ("milliseconds", 1e3),
 ) -> str:
-    """Milliseconds of every library, our ratios, and the fraction of the machine's limit that we reach.
+    """The figures of every library in `unit`, our ratios, and the fraction of the limit that we reach.
 
-    `least` has the seconds that an operation on a matrix takes at least, where a limit is known.
+    `least` has the figures that an operation on a matrix takes at least, where a limit is known.
     """
     present = [m for m in matrices if (m, operation) in times]
     libraries = {m: by_library(times[m, operation]) for m in present}
@@ -127,7 +128,7 @@ def table(
     rows += [
         [
             m,
-            *(cell(1e3 * libraries[m].get(name, nan)) for name in names),
+            *(cell(unit[1] * libraries[m].get(name, nan)) for name in names),
             *(cell(column.by_matrix[m]) for column in columns),
         ]
         for m in present
@@ -138,7 +139,7 @@ def table(
     if limit.known:
         shown = [limit.title, *map(percent, limits.values()), percent(limit.mean), ""]
         rows = [[*row, text] for row, text in zip(rows, shown, strict=True)]
-    return f"### {operation}, milliseconds\n\n{aligned(rows)}"
+    return f"### {operation}, {unit[0]}\n\n{aligned(rows)}"
 
 
 def summary(

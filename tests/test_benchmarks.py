@@ -11,9 +11,12 @@ import pytest
 from benchmarks import gallery, limits, report, tables
 from benchmarks.__main__ import names
 from benchmarks.measure import HOPELESS, OPERATIONS, Effort, take_turns
+from benchmarks.peak import peak
 from benchmarks.peers import PEERS
 from benchmarks.targets import targets
 from benchmarks.worker import Stopped, Worker
+
+from elimax import Pattern, analyze
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -151,6 +154,26 @@ def test_names_expand_only_when_they_are_not_exact():
     parse = names(["lap2d_100", "lap2d_1000", "crossed"])
     assert parse("lap2d_100") == ["lap2d_100"]
     assert parse("lap") == ["lap2d_100", "lap2d_1000"]
+
+
+@pytest.mark.skipif(math.isnan(peak(lambda: None)), reason="needs Linux's count of memory")
+def test_peak_is_what_a_call_takes_at_its_worst():
+    def call():
+        np.ones(30 << 17)  # 30 MiB, gone at once
+        return np.ones(20 << 17)
+
+    assert peak(call) == pytest.approx(30 << 20, rel=0.1)
+
+
+@pytest.mark.skipif(math.isnan(peak(lambda: None)), reason="needs Linux's count of memory")
+def test_memory_of_a_factorization_is_at_least_the_factor(tmp_path):
+    options = ["--matrices", "lap2d_100", "--peers", "elimax", "--output", str(tmp_path / "m.csv")]
+    command = [sys.executable, "-m", "benchmarks.memory", *options, "--folder", str(tmp_path)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    (row,) = csv.DictReader((tmp_path / "m.csv").read_text().splitlines()[1:])
+    factor = 8 * analyze(Pattern.from_scipy(gallery.GALLERY["lap2d_100"](), symmetric=True)).nnz
+    assert factor < float(row["bytes"]) < 5 * factor
 
 
 def test_one_command_measures_and_writes_a_table(tmp_path):

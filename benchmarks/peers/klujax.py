@@ -43,10 +43,10 @@ def main(path: Path) -> None:
         return lambda: klujax.refactor(rows, columns, scaled, first, symbolic)
 
     def solve(k: int):
-        b = jnp.asarray(right_hand_sides(n, k))
+        sides = cache(lambda: jnp.asarray(right_hand_sides(n, k)))
 
         def operation(scale: float):
-            first, scaled = numeric(), jax.block_until_ready(b * scale)
+            first, scaled = numeric(), jax.block_until_ready(sides() * scale)
             return lambda: jax.block_until_ready(klujax.solve_with_numeric(first, scaled, symbolic))
 
         return operation

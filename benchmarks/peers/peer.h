@@ -4,11 +4,14 @@
 //     OPERATION SECONDS
 // on standard input is answered by one JSON line on standard output: the operation is repeated until
 // SECONDS have passed, at least once, and the times of one call are reported. The one who asks can
-// so let several solvers take turns on a noisy machine.
+// so let several solvers take turns on a noisy machine. `memory` is the one operation of which the memory is
+// reported that a single call takes: a factorization, the first in its process.
 //
 // A Solver has: version(), flops(), nonzeros() (negative where unknown), analyze(),
 // factor(values), solve(b, k, x) for k right-hand sides, column-major.
 #pragma once
+
+#include <malloc.h>
 
 #include <algorithm>
 #include <chrono>
@@ -17,6 +20,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <fstream>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -108,13 +112,33 @@ void measure(double seconds, Prepare prepare, Operation operation) {
   std::printf("{\"seconds\": %.9g, \"cpu\": %.9g, \"calls\": %zu}\n", median(wall), median(cpu), wall.size());
 }
 
+// The most memory in bytes that this process has had at once since the count was reset (VmHWM of Linux).
+inline double high_water() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  double kilobytes = 0;
+  while (status >> word)
+    if (word == "VmHWM:") status >> kilobytes;
+  return 1024 * kilobytes;
+}
+
+// Bytes by which memory rises during a call, after malloc has given back what it holds in reserve.
+template <class Call>
+double peak(Call call) {
+  malloc_trim(0);
+  std::ofstream("/proc/self/clear_refs") << 5;
+  const double before = high_water();
+  call();
+  return high_water() - before;
+}
+
 template <class Solver>
 int serve(const Matrix& A, Solver& solver) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   solver.analyze();
   std::printf(
       "{\"version\": \"%s\", \"flops\": %.9g, \"nonzeros\": %.9g, "
-      "\"operations\": [\"analyze\", \"factor\", \"solve_1\", \"solve_64\"]}\n",
+      "\"operations\": [\"analyze\", \"factor\", \"solve_1\", \"solve_64\", \"memory\"]}\n",
       solver.version().c_str(), solver.flops(), solver.nonzeros());
   bool factored = false;
   int call = 0;
@@ -144,6 +168,9 @@ int serve(const Matrix& A, Solver& solver) {
       const auto sides = right_hand_sides(k);
       x.assign(sides.size(), 0.0);
       measure(seconds, [&] { b = vary(sides, ++call); }, [&] { solver.solve(b.data(), k, x.data()); });
+    } else if (operation == "memory") {
+      values = vary(A.values, ++call);
+      std::printf("{\"bytes\": %.9g}\n", peak([&] { solver.factor(values); }));
     } else if (operation == "check") {
       factored = false;
       factor_before();

@@ -2,7 +2,8 @@
 
 The process reads a matrix, analyzes it, and greets with one JSON line. From then on each line
 `OPERATION SECONDS` on standard input is answered by one JSON line: the operation is repeated until
-SECONDS have passed, at least once, and the times of one call are reported.
+SECONDS have passed, at least once, and the times of one call are reported. `memory` is the one operation of
+which the memory is reported that a single call takes: a factorization, the first in its process.
 """
 
 import json
@@ -14,6 +15,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import scipy.sparse as sp
+
+from benchmarks.peak import peak
 
 Operation = Callable[[float], Callable[[], object]]
 """From the scale of this call's numbers to the call that is timed: new numbers every time."""
@@ -59,6 +62,8 @@ def serve(
         name, seconds = request.split()
         if name == "check":
             reply = dict(check())
+        elif name == "memory":
+            reply = {"bytes": peak(operations[name](1.0))}
         else:
             reply = measure(operations[name], calls, float(seconds))
             calls += int(reply["calls"])

@@ -30,10 +30,10 @@ def main(path: Path) -> None:
     factored = cache(lambda: factor(1.0))
 
     def solve(k: int):
-        b = right_hand_sides(n, k)
+        sides = cache(lambda: right_hand_sides(n, k))
 
         def operation(scale: float):
-            lu, scaled = factored(), b * scale
+            lu, scaled = factored(), sides() * scale
             return lambda: lu.solve(scaled)
 
         return operation

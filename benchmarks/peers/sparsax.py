@@ -50,10 +50,10 @@ def main(path: Path) -> None:
         return operation
 
     def of_factor(k: int):
-        b = jnp.asarray(right_hand_sides(n, k))
+        sides = cache(lambda: jnp.asarray(right_hand_sides(n, k)))
 
         def operation(scale: float):
-            factored, scaled = token(), jax.block_until_ready(b * scale)
+            factored, scaled = token(), jax.block_until_ready(sides() * scale)
             return lambda: jax.block_until_ready(solve_factor(factored, scaled))
 
         return operation
