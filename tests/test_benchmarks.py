@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from benchmarks import gallery, limits, report, tables
+from benchmarks import gallery, growth, limits, report, tables
 from benchmarks.__main__ import names
 from benchmarks.measure import HOPELESS, OPERATIONS, Effort, take_turns
 from benchmarks.peak import peak
@@ -174,6 +174,17 @@ def test_memory_of_a_factorization_is_at_least_the_factor(tmp_path):
     (row,) = csv.DictReader((tmp_path / "m.csv").read_text().splitlines()[1:])
     factor = 8 * analyze(Pattern.from_scipy(gallery.GALLERY["lap2d_100"](), symmetric=True)).nnz
     assert factor < float(row["bytes"]) < 5 * factor
+
+
+def test_growth_is_drawn_beside_the_exponents_of_theory(tmp_path):
+    sizes = growth.GRIDS["cubic grids"]
+    seconds = {(m, "factor"): 1e-10 * n**2 for m, n in sizes.items()}
+    seconds |= {(m, "solve_1"): 1e-8 * n**1.25 for m, n in sizes.items()}
+    *_, factor, solve = growth.exponents(seconds).splitlines()
+    assert cells(factor)[-2:] == ["2.00", "2.00"]
+    assert cells(solve)[-2:] == ["1.25", "1.33"]
+    growth.draw(seconds, "a machine", tmp_path / "growth.png")
+    assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_one_command_measures_and_writes_a_table(tmp_path):
