@@ -4,6 +4,8 @@
 // NumPy's memory, which the caller keeps alive for the length of the call. A function that can run out
 // of memory returns null or zero then; elimax_pin_content returns a Restored.
 
+#include <algorithm>
+#include <iterator>
 #include <new>
 
 #include "core.h"
@@ -50,24 +52,34 @@ int elimax_amd(Index n, const Index* ptr, const Index* rows, Index* permutation)
   });
 }
 
-// relaxation: the six members of Relaxation.
+// model: the members of TimeModel, those of Relaxation first; method: a Method.
 void* elimax_analyze(Index n, const Index* ptr, const Index* rows, const Index* permutation,
-                     const double* relaxation) {
+                     const double* model, int method) {
   return guard([&]() -> void* {
-    const double* r = relaxation;
+    const double* m = model;
     return new SymbolicHandle(analyze(columns(n, n, ptr, rows), {permutation, static_cast<std::size_t>(n)},
-                                      {r[0], r[1], r[2], r[3], r[4], r[5]}));
+                                      {{m[0], m[1], m[2], m[3], m[4], m[5]}, m[6], m[7], m[8]},
+                                      static_cast<Method>(method)));
   });
 }
 void elimax_symbolic_free(SymbolicHandle* handle) { delete handle; }
 
-// scalars: n, supernodes, factor_nonzeros, factor_size, workspace, max_columns, max_rows, max_below.
-void elimax_symbolic_scalars(const SymbolicHandle* handle, Offset* scalars, double* flops) {
+// integers: n, supernodes, factor_nonzeros, factor_size, workspace, max_columns, max_rows, max_below, method;
+// floats: flops, predicted_time.
+void elimax_symbolic_scalars(const SymbolicHandle* handle, Offset* integers, double* floats) {
   const Symbolic& s = **handle;
-  const Offset values[] = {s.n,         s.supernodes(), s.factor_nonzeros, s.factor_size(),
-                           s.workspace, s.max_columns,  s.max_rows,        s.max_below};
-  for (int k = 0; k < 8; ++k) scalars[k] = values[k];
-  *flops = s.flops;
+  const Offset values[] = {s.n,
+                           s.supernodes(),
+                           s.factor_nonzeros,
+                           s.factor_size(),
+                           s.workspace,
+                           s.max_columns,
+                           s.max_rows,
+                           s.max_below,
+                           static_cast<Offset>(s.method)};
+  std::copy(std::begin(values), std::end(values), integers);
+  floats[0] = s.flops;
+  floats[1] = s.predicted_time;
 }
 
 // which: the position of the array in Symbolic, from permutation (0) to update (10).

@@ -20,6 +20,7 @@
 #include "dense.h"
 #include "front.h"
 #include "schedule.h"
+#include "simplicial.h"
 
 namespace elimax {
 namespace {
@@ -32,12 +33,14 @@ Offset stacks_or_vectors(const Symbolic& symbolic) {
 
 // The stacks of update matrices; once they are empty, the vectors of conclude.
 Offset cholesky_workspace(const Symbolic& symbolic) {
+  if (symbolic.simplicial()) return simplicial::cholesky_workspace(symbolic);
   return stacks_or_vectors(symbolic) + symbolic.max_columns + Children::size(symbolic);
 }
 
 template <class T>
 Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const T* values, T* factor,
                 T* workspace) {
+  if (symbolic.simplicial()) return simplicial::cholesky(symbolic, embedding, values, factor, workspace);
   const DenseKernels<T>& kernels = dense<T>();
   T* updates = workspace;
   T* floors = updates + stacks_or_vectors(symbolic);

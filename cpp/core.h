@@ -109,9 +109,22 @@ struct Relaxation {
   double share;
 };
 
+// Supernodal: fronts of several columns, in dense kernels. Simplicial: every column is a supernode of its
+// own, nothing is padded, and scalar code eliminates it. The numbers are those of a Symbolic's header.
+enum class Method : std::int32_t { automatic = 0, supernodal = 1, simplicial = 2 };
+
+// Predicted nanoseconds. A column with u rows below takes column + entry u + update u^2 by itself; as part
+// of a front it takes what `relaxation` says.
+struct TimeModel {
+  Relaxation relaxation;
+  double column, entry, update;
+};
+
 // The forest of relaxed supernodes in the order of their elimination, a postorder that keeps the
-// stack of update matrices low.
+// stack of update matrices low; or that of single columns in the given order.
 struct Supernodes {
+  Method method;               // the one chosen
+  double time;                 // predicted nanoseconds of a factorization
   std::vector<Index> of;       // supernode of every column
   std::vector<Index> columns;  // per supernode: its columns
   std::vector<Index> below;    // its rows below them
@@ -119,7 +132,7 @@ struct Supernodes {
 };
 // From the elimination tree and column counts in a postordered numbering. A supernode's columns, in the
 // order of their numbers, follow all columns of its descendants.
-Supernodes supernodes(In<Index> parent, In<Index> counts, const Relaxation& relaxation);
+Supernodes supernodes(In<Index> parent, In<Index> counts, const TimeModel& model, Method method);
 
 // ---------------------------------------------------------------------------------------------
 // symbolic.cc: the static structure of a factorization
@@ -138,6 +151,8 @@ Supernodes supernodes(In<Index> parent, In<Index> counts, const Relaxation& rela
 // The *update matrix* of s, u x u, lives at workspace[update[s]] between the elimination of s and
 // that of its parent (upward sweeps), or between its parent and s (downward sweeps). Blocks of even and of
 // odd depth have stacks of their own, so a front and its children's update matrices never overlap.
+//
+// A simplicial one has single columns for supernodes, so its panels are the compressed columns of L.
 struct Symbolic {
   Index n = 0;
   std::vector<Index> permutation;   // permutation[k] = caller's index of pivot k
@@ -158,16 +173,22 @@ struct Symbolic {
   Index max_rows = 0;               // largest c + u
   Index max_below = 0;              // largest u
 
+  Method method = Method::supernodal;  // never automatic
+  double predicted_time = 0;           // nanoseconds of a factorization, by the TimeModel
+
   Index supernodes() const { return static_cast<Index>(super_parent.size()); }
   Index columns(Index s) const { return super[s + 1] - super[s]; }
   Index below(Index s) const { return static_cast<Index>(row_ptr[s + 1] - row_ptr[s]); }
   Index front(Index s) const { return columns(s) + below(s); }
   Offset factor_size() const { return panel.back(); }
+  bool simplicial() const { return method == Method::simplicial; }
 };
 
 // `lower`: symmetric pattern in the caller's numbering; `permutation`: any fill-reducing ordering of it,
-// which is refined here to one of equal fill in which every supernode's columns are consecutive.
-std::shared_ptr<const Symbolic> analyze(Columns lower, In<Index> permutation, Relaxation relaxation);
+// which is refined here to one of equal fill in which every supernode's columns are consecutive. An automatic
+// method is the one whose predicted time is lower.
+std::shared_ptr<const Symbolic> analyze(Columns lower, In<Index> permutation, const TimeModel& model,
+                                        Method method);
 
 // ---------------------------------------------------------------------------------------------
 // embedding.cc: where the entries of a pattern sit in a factor

@@ -15,6 +15,7 @@
 #include "core.h"
 #include "dense.h"
 #include "schedule.h"
+#include "simplicial.h"
 
 namespace elimax {
 namespace {
@@ -114,12 +115,14 @@ void backward_block(const Symbolic& symbolic, const DenseKernels<T>& kernels, co
 }  // namespace
 
 Offset solve_workspace(const Symbolic& symbolic, Index k) {
+  if (symbolic.simplicial()) return simplicial::solve_workspace(symbolic, k);
   return (static_cast<Offset>(symbolic.n) + symbolic.max_rows) * std::min(k, block_width);
 }
 
 template <class T>
 void cholesky_solve(const Symbolic& symbolic, SolvePart part, const T* factor, const T* b, Index k, T* x,
                     T* workspace) {
+  if (symbolic.simplicial()) return simplicial::solve(symbolic, part, factor, b, k, x, workspace);
   const DenseKernels<T>& kernels = dense<T>();
   for (Index first = 0; first < k; first += block_width) {
     const Index width = std::min(block_width, k - first);

@@ -9,6 +9,8 @@
 // A multifrontal sweep keeps the update matrices of eliminated children until their parent is formed.
 // Visiting the child whose subtree needs most beyond what it leaves behind first keeps the peak lowest.
 //
+// Where fronts stay tiny all the same, columns are left single: scalar code then beats dense kernels.
+//
 // Sources: Ashcraft, Grimes, "The influence of relaxed supernode partitions on the multifrontal method",
 //          ACM Trans. Math. Softw. 15 (1989) 291-309.
 //          Liu, "On the storage requirement in the out-of-core multifrontal method for sparse
@@ -16,6 +18,7 @@
 // Cost: O(n), times log(children) for sorting them.
 
 #include <algorithm>
+#include <numeric>
 
 #include "core.h"
 
@@ -154,13 +157,45 @@ std::vector<Index> stack_order(In<Block> blocks, const std::vector<bool>& absorb
   return order;
 }
 
+double supernodal_time(In<Block> blocks, const std::vector<bool>& absorbed, const Relaxation& relaxation) {
+  double sum = 0;
+  for (std::size_t s = 0; s < blocks.size(); ++s)
+    if (!absorbed[s]) sum += time(blocks[s].columns, blocks[s].below, relaxation);
+  return sum;
+}
+
+double simplicial_time(In<Index> counts, const TimeModel& model) {
+  double sum = 0;
+  for (const Index count : counts) {
+    const double u = count - 1;
+    sum += model.column + u * (model.entry + u * model.update);
+  }
+  return sum;
+}
+
+Supernodes single_columns(In<Index> parent, In<Index> counts, double time) {
+  const std::size_t n = parent.size();
+  Supernodes result{Method::simplicial, time, std::vector<Index>(n), std::vector<Index>(n, 1), {}, {}};
+  std::iota(result.of.begin(), result.of.end(), 0);
+  result.below.reserve(n);
+  for (const Index count : counts) result.below.push_back(count - 1);
+  result.parent.assign(parent.begin(), parent.end());
+  return result;
+}
+
 }  // namespace
 
-Supernodes supernodes(In<Index> parent, In<Index> counts, const Relaxation& relaxation) {
+Supernodes supernodes(In<Index> parent, In<Index> counts, const TimeModel& model, Method method) {
+  const double simplicial = simplicial_time(counts, model);
+  if (method == Method::simplicial) return single_columns(parent, counts, simplicial);
   Supernodes result;
   result.of.resize(parent.size());
   std::vector<Block> blocks = fundamental(parent, counts, result.of);
-  const std::vector<bool> absorbed = relax(relaxation, blocks);
+  const std::vector<bool> absorbed = relax(model.relaxation, blocks);
+  result.method = Method::supernodal;
+  result.time = supernodal_time(blocks, absorbed, model.relaxation);
+  if (method == Method::automatic && simplicial < result.time)
+    return single_columns(parent, counts, simplicial);
   // An absorbed block hangs its children below the block that absorbed it.
   const Index n_blocks = static_cast<Index>(blocks.size());
   std::vector<Index> keeper(n_blocks);

@@ -59,7 +59,8 @@ struct Tree {
 };
 
 // Sets permutation, inverse, parent, counts and everything about supernodes but their rows.
-Tree eliminate(Columns upper, In<Index> permutation, const Relaxation& relaxation, Symbolic& result) {
+Tree eliminate(Columns upper, In<Index> permutation, const TimeModel& model, Method method,
+               Symbolic& result) {
   const Index n = upper.n_cols;
   std::vector<Index> parent(n), post(n);
   elimination_tree(upper, parent);
@@ -70,7 +71,9 @@ Tree eliminate(Columns upper, In<Index> permutation, const Relaxation& relaxatio
     post_parent[k] = parent[post[k]] == none ? none : rank[parent[post[k]]];
   }
   column_counts(renumbered(upper, rank, false), post_parent, counts);
-  const Supernodes nodes = supernodes(post_parent, counts, relaxation);
+  const Supernodes nodes = supernodes(post_parent, counts, model, method);
+  result.method = nodes.method;
+  result.predicted_time = nodes.time;
 
   const Index n_nodes = size_of(nodes.parent);
   result.super.assign(n_nodes + 1, 0);
@@ -167,11 +170,12 @@ void stacks(Symbolic& result) {
 
 }  // namespace
 
-std::shared_ptr<const Symbolic> analyze(Columns lower, In<Index> permutation, Relaxation relaxation) {
+std::shared_ptr<const Symbolic> analyze(Columns lower, In<Index> permutation, const TimeModel& model,
+                                        Method method) {
   auto result = std::make_shared<Symbolic>();
   result->n = lower.n_cols;
   const Pattern upper = renumbered(lower, inverse_of(permutation), true);
-  const Tree tree = eliminate(upper, permutation, relaxation, *result);
+  const Tree tree = eliminate(upper, permutation, model, method, *result);
   row_structure(upper, tree, *result);
   stacks(*result);
   return result;

@@ -42,13 +42,15 @@ def test_every_ordering_factors_the_permuted_matrix(name, ordering):
     assert np.all(np.triu(L, 1) == 0)
 
 
+@pytest.mark.parametrize("method", ["supernodal", "simplicial"])
 @pytest.mark.parametrize("name, dtype", CASES)
-def test_factor_solve_logdet_inverse(name, dtype, rng):
+def test_factor_solve_logdet_inverse(name, dtype, method, rng):
     A = spd(name, dtype)
     n, condition = A.shape[0], _condition(A)
     wide = np.complex128 if np.issubdtype(dtype, np.complexfloating) else np.float64
     X = A.toarray().astype(wide)
-    F = ex.cholesky(ex.SymmetricMatrix.from_scipy(A))
+    S = ex.SymmetricMatrix.from_scipy(A)
+    F = ex.cholesky(S, symbolic=ex.analyze(S, method=method))
     assert int(F.status) == 0 and F.dtype == dtype
 
     L = F.L.to_scipy().toarray().astype(wide)

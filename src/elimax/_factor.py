@@ -315,7 +315,10 @@ def _check_matrix(A: Any) -> None:
 
 
 def analyze(
-    A: SymmetricMatrix | Pattern, kind: str = "cholesky", ordering: Ordering = "auto"
+    A: SymmetricMatrix | Pattern,
+    kind: str = "cholesky",
+    ordering: Ordering = "auto",
+    method: str = "auto",
 ) -> Symbolic:
     """The symbolic analysis of a symmetric pattern: ordering, elimination tree, supernodes, sizes and flops.
 
@@ -326,10 +329,14 @@ def analyze(
     - `ordering`: "auto" (the one of "amd" and "nd" that predicts fewer flops; nested dissection is tried only
       where the work is large enough to pay for it), "amd", "nd", "natural" or a permutation.
 
-    **Returns:** a `Symbolic`, cached per pattern and ordering.
+    - `method`: how columns are eliminated. "supernodal" works on dense blocks of several columns,
+      "simplicial" column by column with scalar code, which is faster where L has a handful of entries per
+      column: chains, narrow bands, trees. "auto" takes the one that is predicted to be faster.
+
+    **Returns:** a `Symbolic`, cached per pattern and options.
 
     **Raises:** `TypeError` for what is neither; `ValueError` for a pattern that is not symmetric or an
-    unknown kind or ordering.
+    unknown kind, ordering or method.
 
     **Cost:** nearly linear in nnz(A) plus the cost of the ordering, on the host; a hash look-up if cached.
     """
@@ -337,7 +344,7 @@ def analyze(
         raise ValueError(f"`kind` must be 'cholesky', got {kind!r}")
     if not isinstance(A, Pattern | SymmetricMatrix):
         raise TypeError(f"`A` must be a SymmetricMatrix or a Pattern, got {type(A).__name__}")
-    return _analyze(A if isinstance(A, Pattern) else A.pattern, ordering)
+    return _analyze(A if isinstance(A, Pattern) else A.pattern, ordering, method)
 
 
 def solve(

@@ -1,6 +1,6 @@
 // instructions.cc: one call of every kernel on small matrices, to be counted by callgrind.
 //
-//     instructions RELAXATION...
+//     instructions RELAXATION... SINGLE_COLUMN...
 //
 // The arguments are the members of Relaxation. Each call happens inside of counted(), where callgrind
 // collects and after which it writes what it has; a line of output names the call. The first line names what
@@ -62,10 +62,10 @@ struct Grid {
   Columns columns() const { return {n, n, ptr, rows}; }
 };
 
-void count_all(const char* name, const Grid& A, const Relaxation& relaxation) {
+void count_all(const char* name, const Grid& A, const TimeModel& model, Method method) {
   std::vector<Index> order(A.n);
   amd(A.columns(), order);
-  const auto symbolic = analyze(A.columns(), order, relaxation);
+  const auto symbolic = analyze(A.columns(), order, model, method);
   Index outside;
   const auto embedding = embed(*symbolic, A.columns(), outside);
 
@@ -97,13 +97,14 @@ void count_all(const char* name, const Grid& A, const Relaxation& relaxation) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  double r[6];
-  if (count != 7) return 2;
-  for (int i = 0; i < 6; ++i) r[i] = std::atof(arguments[i + 1]);
-  const Relaxation relaxation{r[0], r[1], r[2], r[3], r[4], r[5]};
+  double m[9];
+  if (count != 10) return 2;
+  for (int i = 0; i < 9; ++i) m[i] = std::atof(arguments[i + 1]);
+  const TimeModel model{{m[0], m[1], m[2], m[3], m[4], m[5]}, m[6], m[7], m[8]};
   std::printf("%s %d, %s\n", compiler, version, instruction_set());
-  count_all("path", {2000, 1, 1}, relaxation);
-  count_all("square", {50, 50, 1}, relaxation);
-  count_all("cube", {10, 10, 10}, relaxation);
+  count_all("path", {2000, 1, 1}, model, Method::supernodal);
+  count_all("path by columns", {2000, 1, 1}, model, Method::simplicial);
+  count_all("square", {50, 50, 1}, model, Method::supernodal);
+  count_all("cube", {10, 10, 10}, model, Method::supernodal);
   return 0;
 }

@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from elimax._structure.symbolic import RELAXATION
+from elimax._structure.symbolic import RELAXATION, SINGLE_COLUMN
 
 from .compiler import HERE, ISAS, program
 
@@ -59,7 +59,7 @@ def measure(folder: Path) -> tuple[str, Counts]:
     driver = program(HERE / "instructions.cc", folder, *_RELEASE)
     profile = folder / "profile"
     command = [VALGRIND, *_CALLGRIND, f"--callgrind-out-file={profile}", driver]
-    command += map(str, RELAXATION)
+    command += map(str, RELAXATION + SINGLE_COLUMN)
     run = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
     configuration, *calls = run.stdout.splitlines()

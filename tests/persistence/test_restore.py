@@ -30,7 +30,8 @@ class Claim(Structure):
 
 DAMAGED = "is damaged"
 LOWER = ex.SymmetricMatrix.from_scipy(spd("grid_2d")).pattern
-SYMBOLIC = ex.analyze(LOWER, ordering="amd")
+SYMBOLIC = ex.analyze(LOWER, ordering="amd", method="supernodal")
+SINGLE_COLUMNS = ex.analyze(LOWER, ordering="amd", method="simplicial")
 
 
 def _symbolic(**changes) -> Claim:
@@ -38,11 +39,13 @@ def _symbolic(**changes) -> Claim:
     arrays = {"sequence": sequence, "permutation": permutation, "super": supernodes} | changes
     pattern = arrays.pop("pattern", LOWER)
     pattern.pin()
-    return Claim("symbolic", header, arrays.values(), (pattern,))
+    method = arrays.pop("method", header[0])
+    return Claim("symbolic", (method, *header[1:]), arrays.values(), (pattern,))
 
 
 @pytest.mark.parametrize(
-    "structure", [LOWER, LOWER.to_general()[0], LOWER.diagonal(), SYMBOLIC, SYMBOLIC.embedding(LOWER)]
+    "structure",
+    [LOWER, LOWER.to_general()[0], LOWER.diagonal(), SYMBOLIC, SINGLE_COLUMNS, SYMBOLIC.embedding(LOWER)],
 )  # fmt: skip
 def test_what_python_made_is_restored(structure):
     ex.clear_structures()
@@ -104,6 +107,9 @@ def test_what_breaks_an_invariant_is_refused(name):
         {"sequence": np.arange(71)},
         {"permutation": np.arange(72)},
         {"super": np.arange(73)},
+        {"method": 0},
+        {"method": 2},
+        {"method": 3},
         {"pattern": LOWER.to_general()[0]},
         {"pattern": Pattern.eye(71, symmetric=True)},
     ],

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from elimax._structure import _native
 from elimax._structure.pattern import Pattern
-from elimax._structure.symbolic import RELAXATION, Embedding, Symbolic, analyze
+from elimax._structure.symbolic import RELAXATION, SINGLE_COLUMN, Embedding, Symbolic, analyze
 
 from .elimination import eliminate, from_edges, grid, path, permuted_patterns, star
 
@@ -19,18 +19,21 @@ RELAXATIONS = {
     "some": (5.0, 0.3, 0.5, 0.05, 0.0, 0.8),
     "as in use": RELAXATION,
     "one per tree": (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    "single columns": RELAXATION,  # the simplicial method
 }
 
 
 def arrays(case: tuple[Pattern, np.ndarray], relaxation: str) -> dict[str, np.ndarray]:
     """Analyzed with another relaxation than the one that `Symbolic` has."""
     pattern, sequence = case
+    method = "simplicial" if relaxation == "single columns" else "supernodal"
     handle = _native.analyze(
         pattern.shape[0],
         pattern.column_pointers,
         pattern.rows,
         np.asarray(sequence, np.int32),
-        RELAXATIONS[relaxation],
+        RELAXATIONS[relaxation] + SINGLE_COLUMN,
+        method,
     )
     return {name: _native.symbolic_array(handle, name) for name, _ in _native._ARRAYS}
 
@@ -76,6 +79,15 @@ def test_fundamental_supernodes_hold_no_zeros(case):
     s = arrays(case, "fundamental")
     entries = sum(len(c) * (len(c) + 1) // 2 + len(c) * len(r) for c, r in fronts(s))
     assert entries == s["counts"].sum()
+
+
+@given(permuted_patterns())
+def test_single_columns_are_the_compressed_columns_of_the_factor(case):
+    s = arrays(case, "single columns")
+    n = case[0].shape[0]
+    assert s["super"].tolist() == list(range(n + 1))
+    assert s["super_parent"].tolist() == s["parent"].tolist()
+    assert s["panel"].tolist() == [0, *np.cumsum(s["counts"], dtype=int)]
 
 
 @given(permuted_patterns())
@@ -288,7 +300,7 @@ def test_depth_is_no_problem():
 def test_repr_says_what_matters():
     text = repr(analyze(path(10), "natural"))
     assert text.startswith("Symbolic(n=10, nnz(L)=19, flops=37, supernodes=")
-    assert text.endswith("ordering='natural')")
+    assert text.endswith("ordering='natural', method='supernodal')")
 
 
 def test_arrays_are_read_only():
@@ -320,6 +332,33 @@ def test_refuses_what_is_not_a_pattern():
 def test_refuses_an_unknown_ordering():
     with pytest.raises(ValueError, match='"auto", "amd", "nd", "natural" or a permutation'):
         analyze(path(3), "fastest")
+
+
+@pytest.mark.parametrize("method", ["supernodal", "simplicial"])
+def test_a_method_can_be_demanded(method):
+    symbolic = analyze(grid(8, 8), "amd", method)
+    assert symbolic.method == method and f"method='{method}'" in repr(symbolic)
+    assert symbolic is analyze(grid(8, 8), "amd", method)
+    assert pickle.loads(pickle.dumps(symbolic)) == symbolic
+    assert symbolic.predicted_time > 0
+
+
+def test_the_method_is_part_of_the_identity():
+    one, other = (analyze(star(9, 8), "natural", m) for m in ("supernodal", "simplicial"))
+    assert one != other and one.pin() != other.pin()
+
+
+def test_the_automatic_method_is_the_faster_one():
+    for pattern in (path(500), grid(20, 20), grid(6, 6, 6)):
+        each = [analyze(pattern, "amd", method) for method in ("supernodal", "simplicial")]
+        chosen = analyze(pattern, "amd")
+        assert chosen == min(each, key=lambda symbolic: symbolic.predicted_time)
+        assert chosen.predicted_time == min(symbolic.predicted_time for symbolic in each)
+
+
+def test_refuses_an_unknown_method():
+    with pytest.raises(ValueError, match='"auto", "supernodal" or "simplicial", got \'fast\''):
+        analyze(path(3), method="fast")
 
 
 def test_works_under_a_trace():

@@ -27,7 +27,7 @@ def _declare(name: str, result: type | None, *arguments: type) -> None:
 
 
 _declare("elimax_amd", c_int, c_int32, _INDEX, _INDEX, _INDEX)
-_declare("elimax_analyze", c_void_p, c_int32, _INDEX, _INDEX, _INDEX, POINTER(c_double))
+_declare("elimax_analyze", c_void_p, c_int32, _INDEX, _INDEX, _INDEX, POINTER(c_double), c_int)
 _declare("elimax_symbolic_free", None, c_void_p)
 _declare("elimax_symbolic_scalars", None, c_void_p, _OFFSET, POINTER(c_double))
 _declare("elimax_symbolic_array", None, c_void_p, c_int, POINTER(c_void_p), _OFFSET)
@@ -97,6 +97,9 @@ class _View:
         }
 
 
+METHODS = ("auto", "supernodal", "simplicial")
+
+
 def amd(n: int, column_pointers: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Approximate minimum degree ordering of a symmetric pattern given by its lower triangle."""
     permutation = np.empty(n, np.int32)
@@ -110,24 +113,27 @@ def analyze(
     column_pointers: np.ndarray,
     rows: np.ndarray,
     permutation: np.ndarray,
-    relaxation: Sequence[float],
+    model: Sequence[float],
+    method: str,
 ) -> Handle:
-    """The C++ `Symbolic`; `relaxation` lists the members of the C++ struct of that name."""
+    """The C++ `Symbolic`; `model` lists the members of the C++ struct `TimeModel`."""
     pointer = library.elimax_analyze(
         n,
         _index(column_pointers),
         _index(rows),
         _index(permutation),
-        (c_double * 6)(*relaxation),
+        (c_double * 9)(*model),
+        METHODS.index(method),
     )
     return Handle(pointer, library.elimax_symbolic_free)
 
 
-def symbolic_scalars(symbolic: Handle) -> tuple[list[int], float]:
-    """n, supernodes, factor_nonzeros, factor_size, workspace, max_columns, max_rows, max_below; flops."""
-    scalars, flops = (c_int64 * 8)(), c_double()
-    library.elimax_symbolic_scalars(symbolic.pointer, scalars, byref(flops))
-    return list(scalars), flops.value
+def symbolic_scalars(symbolic: Handle) -> tuple[list[int], list[float]]:
+    """n, supernodes, factor_nonzeros, factor_size, workspace, max_columns, max_rows, max_below and the
+    position of the method in `METHODS`; flops and predicted nanoseconds."""
+    integers, floats = (c_int64 * 9)(), (c_double * 2)()
+    library.elimax_symbolic_scalars(symbolic.pointer, integers, floats)
+    return list(integers), list(floats)
 
 
 _ARRAYS = (

@@ -28,6 +28,10 @@ from elimax._structure.structure import Structure, cached
 # share of the faster. Measured over grids, meshes, chains and crossed effects; the same on every machine.
 RELAXATION = (100.0, 0.5, 0.8, 0.05, 128.0, 0.9)
 
+# What a single column with u rows below takes where every column is by itself: a constant, per row, per pair
+# of rows.
+SINGLE_COLUMN = (1e3, 5.0, 1.0)
+
 # "auto" tries nested dissection where minimum degree predicts so many flops per entry. METIS takes 1 to 5
 # microseconds per entry and saves up to half of the flops: here that pays within some five factorizations.
 _MANY_FLOPS_PER_ENTRY = 2e4
@@ -44,18 +48,23 @@ class Symbolic(Structure):
     - `pattern`: a symmetric pattern.
     - `sequence`: the permutation that an ordering proposed.
     - `ordering`: the name of that ordering.
+    - `method`: "supernodal", "simplicial", or "auto" for the one that is predicted to be faster; the
+      attribute is the one chosen.
 
-    **Attributes:** `n` rows; `nnz` nonzeros in L; `flops` of the numeric factorization; `supernodes`, of at
-    most `max_columns` columns, `max_rows` rows and `max_below` rows below the columns; `factor_size` numbers
-    in the factor, padding included, and `workspace` numbers more while it is computed; and the arrays below.
+    **Attributes:** `n` rows; `nnz` nonzeros in L; `flops` of the numeric factorization, and the seconds that
+    it is predicted to take on one core, `predicted_time`; `supernodes`, of at most `max_columns` columns,
+    `max_rows` rows and `max_below` rows below the columns; `factor_size` numbers in the factor, padding
+    included, and `workspace` numbers more while it is computed; and the arrays below.
 
-    **Raises:** `ValueError` if the pattern is not symmetric or `sequence` not a permutation of its rows.
+    **Raises:** `ValueError` if the pattern is not symmetric, `sequence` not a permutation of its rows, or
+    `method` unknown.
     """
 
     kind = "symbolic"
     pattern: Pattern
     sequence: np.ndarray
     ordering: str
+    method: str = "auto"
     n: int = dataclasses.field(init=False)
     supernodes: int = dataclasses.field(init=False)
     nnz: int = dataclasses.field(init=False)
@@ -65,6 +74,7 @@ class Symbolic(Structure):
     max_rows: int = dataclasses.field(init=False)
     max_below: int = dataclasses.field(init=False)
     flops: float = dataclasses.field(init=False)
+    predicted_time: float = dataclasses.field(init=False)
     _handle: _native.Handle = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,13 +82,22 @@ class Symbolic(Structure):
         A = self.pattern
         _check_symmetric(A)
         put("sequence", given(A.shape[0], self.sequence))
-        handle = _native.analyze(A.shape[0], A.column_pointers, A.rows, self.sequence, RELAXATION)
+        if self.method not in _native.METHODS:
+            raise ValueError(
+                f'`method` must be "auto", "supernodal" or "simplicial", got {self.method!r}'
+            )
+        model = RELAXATION + SINGLE_COLUMN
+        handle = _native.analyze(
+            A.shape[0], A.column_pointers, A.rows, self.sequence, model, self.method
+        )
         put("_handle", handle)
-        scalars, flops = _native.symbolic_scalars(handle)
+        (*sizes, method), (flops, nanoseconds) = _native.symbolic_scalars(handle)
         names = "n supernodes nnz factor_size workspace max_columns max_rows max_below".split()
-        for name, scalar in zip(names, scalars, strict=True):
-            put(name, scalar)
+        for name, size in zip(names, sizes, strict=True):
+            put(name, size)
+        put("method", _native.METHODS[method])
         put("flops", flops)
+        put("predicted_time", nanoseconds / 1e9)
 
     # -- arrays: read-only views of native memory, in the numbering of the pivots
 
@@ -140,8 +159,9 @@ class Symbolic(Structure):
     @property
     def content(self) -> tuple[tuple[int, ...], tuple[np.ndarray, ...]]:
         # The layout is part of the identity: another version of Elimax may find another one.
-        relaxation = np.array(RELAXATION).view(np.int64)
-        return tuple(relaxation.tolist()), (self.sequence, self.permutation, self.super)
+        method = _native.METHODS.index(self.method)
+        model = np.array(RELAXATION + SINGLE_COLUMN).view(np.int64).tolist()
+        return (method, *model), (self.sequence, self.permutation, self.super)
 
     @property
     def foundations(self) -> tuple[Structure, ...]:
@@ -168,7 +188,7 @@ class Symbolic(Structure):
     def __repr__(self) -> str:
         return (
             f"Symbolic(n={self.n}, nnz(L)={self.nnz}, flops={self.flops:.3g}, "
-            f"supernodes={self.supernodes}, ordering={self.ordering!r})"
+            f"supernodes={self.supernodes}, ordering={self.ordering!r}, method={self.method!r})"
         )
 
 
@@ -221,7 +241,7 @@ class Embedding(Structure):
         return f"Embedding({self.pattern!r} in {self.symbolic!r})"
 
 
-def analyze(pattern: Pattern, ordering: Ordering = "auto") -> Symbolic:
+def analyze(pattern: Pattern, ordering: Ordering = "auto", method: str = "auto") -> Symbolic:
     """The symbolic factorization of a symmetric pattern; a missing diagonal is taken to be there.
 
     **Arguments:**
@@ -240,8 +260,8 @@ def analyze(pattern: Pattern, ordering: Ordering = "auto") -> Symbolic:
         raise TypeError(f"analyze: expected a Pattern, got a {type(pattern).__name__}")
     _check_symmetric(pattern)
     if isinstance(ordering, str):
-        return _analyze(pattern, ordering, b"")
-    return _analyze(pattern, "given", given(pattern.shape[0], ordering).tobytes())
+        return _analyze(pattern, ordering, method, b"")
+    return _analyze(pattern, "given", method, given(pattern.shape[0], ordering).tobytes())
 
 
 def _check_symmetric(pattern: Pattern) -> None:
@@ -253,15 +273,15 @@ def _check_symmetric(pattern: Pattern) -> None:
 
 
 @cached(16)
-def _analyze(pattern: Pattern, name: str, permutation: bytes) -> Symbolic:
+def _analyze(pattern: Pattern, name: str, method: str, permutation: bytes) -> Symbolic:
     if name == "given":
-        return Symbolic(pattern, np.frombuffer(permutation, np.int32), name)
+        return Symbolic(pattern, np.frombuffer(permutation, np.int32), name, method)
     if name != "auto":
-        return Symbolic(pattern, order(pattern, name), name)
-    symbolic = _analyze(pattern, "amd", b"")
+        return Symbolic(pattern, order(pattern, name), name, method)
+    symbolic = _analyze(pattern, "amd", method, b"")
     if symbolic.flops < _MANY_FLOPS_PER_ENTRY * pattern.nnz:
         return symbolic
-    dissected = _analyze(pattern, "nd", b"")
+    dissected = _analyze(pattern, "nd", method, b"")
     return dissected if dissected.flops < symbolic.flops else symbolic
 
 

@@ -1,0 +1,110 @@
+// simplicial_cholesky.cc: P A P^T = L L^H, one column after the other.
+//
+// Column j is assembled from the values of A and the update matrices of its children, which are the last
+// ones on a stack because columns are numbered in postorder. Then
+//
+//     U = F22 - x x^H / d,   L_jj = sqrt(d),   L_ij = x_i / L_jj.
+//
+// An update matrix follows from d and x by one division: along a chain of columns each of which waits for the
+// one before, square roots stay off the critical path.
+//
+// Source: Duff and Reid, TOMS 9 (1983), with fronts of one column.
+// Cost: sum of counts^2 / 2 multiplications and additions, and as many additions to assemble.
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "breakdown.h"
+#include "dense.h"
+#include "simplicial.h"
+
+namespace elimax::simplicial {
+namespace {
+
+constexpr Index many = 16;  // rows for which a dense kernel is worth its call
+
+// The entries of A in column j, zero elsewhere.
+template <class T>
+void assemble(const Embedding& embedding, Index j, Index u, const T* values, T* x) {
+  const Offset begin = embedding.ptr[j], end = embedding.ptr[j + 1];
+  if (end - begin <= u) std::fill_n(x, u + 1, T{});  // otherwise there is a value for each
+  for (Offset p = begin; p < end; ++p) {
+    const Index source = embedding.source[p];
+    x[embedding.target[p]] = source >= 0 ? values[source] : conjugate(values[~source]);
+  }
+  x[0] = real_part(x[0]);
+}
+
+// Adds the update matrix of a child, lower triangle, to the column x of its parent and to F22, u x u.
+template <class T>
+void extend_add(const Column& child, const T* update, Index u, T* x, T* F22) {
+  for (Index i = 0; i < child.u; ++i) x[child.parent[i]] += update[i];
+  for (Index k = 1; k < child.u; ++k) {
+    update += child.u;
+    T* column = F22 + static_cast<Offset>(child.parent[k] - 1) * u - 1;
+    for (Index i = k; i < child.u; ++i) column[child.parent[i]] += update[i];
+  }
+}
+
+// U -= x x^H / d, lower triangle.
+template <class T>
+void subtract_square(Index u, const T* x, Real<T> inverse, T* U) {
+  for (Index k = 0; k < u; ++k, U += u) {
+    const T y = conjugate(x[k]) * inverse;
+    for (Index i = k; i < u; ++i) U[i] -= x[i] * y;
+  }
+}
+
+Offset stacks_or_vectors(const Symbolic& symbolic) {
+  return std::max(symbolic.workspace, conclude_workspace(symbolic));
+}
+
+}  // namespace
+
+Offset cholesky_workspace(const Symbolic& symbolic) { return stacks_or_vectors(symbolic) + symbolic.n; }
+
+template <class T>
+Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const T* values, T* factor,
+                T* workspace) {
+  using R = Real<T>;
+  T* updates = workspace;
+  auto* waiting = reinterpret_cast<Index*>(workspace + stacks_or_vectors(symbolic));
+  Index n_waiting = 0;  // columns whose parents are still to come
+  const DenseKernels<T>& kernels = dense<T>();
+  Index failed = none;
+  SmallestPivot<R> smallest;
+  for (Index j = 0; j < symbolic.n; ++j) {
+    const Column column(symbolic, j);
+    const Index u = column.u;
+    T* x = factor + column.start;
+    T* U = updates + symbolic.update[j];
+    assemble(embedding, j, u, values, x);
+    std::fill_n(U, static_cast<Offset>(u) * u, T{});
+    const R floor = std::numeric_limits<R>::epsilon() * std::abs(real_part(x[0]));
+    for (; n_waiting > 0 && symbolic.parent[waiting[n_waiting - 1]] == j; --n_waiting) {
+      const Index child = waiting[n_waiting - 1];
+      extend_add(Column(symbolic, child), updates + symbolic.update[child], u, x, U);
+    }
+
+    const R d = real_part(x[0]);
+    if (!(d > floor)) {
+      failed = j;
+      break;
+    }
+    if (d < smallest.units * floor) smallest.offer(d / floor, j);
+    const R inverse = 1 / d, root = std::sqrt(d), inverse_root = 1 / root;
+    x[0] = root;
+    if (u < many) subtract_square(u, x + 1, inverse, U);
+    for (Index i = 1; i <= u; ++i) x[i] *= inverse_root;
+    if (u >= many) kernels.herk(u, 1, x + 1, u, U, u);
+    if (u > 0) waiting[n_waiting++] = j;
+  }
+  return conclude(symbolic, embedding, values, failed, smallest, factor, workspace);
+}
+
+#define INSTANTIATE(T) template Status cholesky<T>(const Symbolic&, const Embedding&, const T*, T*, T*);
+ELIMAX_FOR_SCALARS(INSTANTIATE)
+#undef INSTANTIATE
+
+}  // namespace elimax::simplicial
