@@ -8,10 +8,10 @@ NATIVE := pyproject.toml CMakeLists.txt $(wildcard cpp/*)
 CPP := $(wildcard cpp/* tests/native/*.cc benchmarks/*.cc benchmarks/peers/*.cc benchmarks/peers/*.h)
 OLDEST := $(shell sed -n 's/^OLDEST = "\(.*\)"/\1/p' src/elimax/_primitive/jax_version.py)
 
-.PHONY: demo test lint format sanitize tsan oldest instructions bench clean help
+.PHONY: demo test lint format sanitize tsan oldest aarch64 instructions bench clean help
 
 help: ## List the targets.
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 demo: .venv/installed ## Fit mixed models to three data sets, beside lme4.
 	$(BIN)/python examples/mixed_model.py
@@ -44,6 +44,14 @@ tsan: .venv-tsan/installed ## What runs on many threads, under ThreadSanitizer.
 
 oldest: .venv-oldest/installed ## The suite on the oldest supported JAX.
 	.venv-oldest/bin/pytest -n 2
+
+# Needs cmake, ninja, g++-aarch64-linux-gnu and qemu-user; minutes, as the emulated processor is slow.
+aarch64: .venv/installed ## The library for 64-bit ARM, and its dense kernels on an emulated one.
+	cmake -S . -B build/aarch64 -G Ninja -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
+	  -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ -DPython3_EXECUTABLE=$(CURDIR)/$(BIN)/python
+	cmake --build build/aarch64
+	CXX=aarch64-linux-gnu-g++ ELIMAX_CHECK_FLAGS=-O2 ELIMAX_CHECK_RUN="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
+	  $(BIN)/pytest tests/native/test_dense.py -k naive
 
 instructions: .venv/installed ## Record how many instructions the kernels execute.
 	$(BIN)/python -m tests.native.instructions

@@ -1,6 +1,7 @@
 """The core compiled by a test, together with a program that checks it from within.
 
-ELIMAX_CHECK_FLAGS adds compiler flags, as in ELIMAX_CHECK_FLAGS="-g -fsanitize=address,undefined".
+ELIMAX_CHECK_FLAGS adds compiler flags, as in ELIMAX_CHECK_FLAGS="-g -fsanitize=address,undefined". The
+compiler CXX may be one for another processor, if ELIMAX_CHECK_RUN is a command that runs its programs.
 """
 
 import os
@@ -13,8 +14,17 @@ from pathlib import Path
 HERE = Path(__file__).parent
 CPP = HERE.parents[1] / "cpp"
 COMPILER = shutil.which(os.environ.get("CXX", "c++")) or ""
-ISAS = ["v2", "v3", "v4"] if platform.machine() in ("x86_64", "AMD64") else ["base"]
+RUN = os.environ.get("ELIMAX_CHECK_RUN", "").split()
 
+
+def _processor() -> str:
+    """What the compiler compiles for, as in "x86_64"."""
+    command = [COMPILER, "-dumpmachine"]
+    run = subprocess.run(command, capture_output=True, text=True) if COMPILER else None
+    return run.stdout.partition("-")[0] if run and run.returncode == 0 else platform.machine()
+
+
+ISAS = ["v2", "v3", "v4"] if _processor() in ("x86_64", "AMD64") else ["base"]
 _FLAGS = ["-std=c++20", "-O1", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math"]
 
 

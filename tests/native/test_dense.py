@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from .compiler import COMPILER, CPP, HERE, ISAS, compile, dense_kernels
+from .compiler import COMPILER, CPP, HERE, ISAS, RUN, compile, dense_kernels
 
 pytestmark = [
     pytest.mark.slow,
@@ -22,7 +22,7 @@ def objects(tmp_path_factory):
 def test_kernels_agree_with_naive_loops(objects, tmp_path):
     program = str(tmp_path / "dense_check")
     compile(str(HERE / "dense_check.cc"), str(CPP / "dense.cc"), *objects, "-o", program)
-    run = subprocess.run([program], capture_output=True, text=True)
+    run = subprocess.run([*RUN, program], capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
 
 
