@@ -30,6 +30,7 @@
 #include "front.h"
 #include "nilpotent.h"
 #include "schedule.h"
+#include "simplicial.h"
 
 namespace elimax {
 namespace {
@@ -259,6 +260,7 @@ void reverse_front(const Reverse<T>& sweep, Index s, const T* cotangent) {
 }  // namespace
 
 Offset factor_derivative_workspace(const Symbolic& symbolic, Index k) {
+  if (simplicial::handles(symbolic, k)) return simplicial::factor_derivative_workspace(symbolic, k);
   const Offset nonempty = (Offset{1} << k) - 1;
   return (nonempty - 1) * symbolic.factor_size() + nonempty * symbolic.workspace + block_square +
          Children::size(symbolic);
@@ -267,12 +269,15 @@ Offset factor_derivative_workspace(const Symbolic& symbolic, Index k) {
 template <class T>
 void factor_derivative(const Symbolic& symbolic, const Embedding& embedding, const T* factor,
                        In<const T*> directions, T* derivative, T* workspace) {
+  if (simplicial::handles(symbolic, directions.size()))
+    return simplicial::factor_derivative(symbolic, embedding, factor, directions, derivative, workspace);
   const Subset all = (Subset{1} << directions.size()) - 1;
   const Coefficients<T> L(symbolic, factor, all, workspace, derivative);
   derive(symbolic, embedding, directions, L, all, workspace + (all - 1) * symbolic.factor_size());
 }
 
 Offset factor_adjoint_workspace(const Symbolic& symbolic, Index k) {
+  if (simplicial::handles(symbolic, k)) return simplicial::factor_adjoint_workspace(symbolic, k);
   const Offset subsets = Offset{1} << k;
   return (subsets - 1) * symbolic.factor_size() + subsets * symbolic.workspace +
          subsets * largest_panel(symbolic) + 2 * subsets * block_square + Children::size(symbolic);
@@ -281,6 +286,9 @@ Offset factor_adjoint_workspace(const Symbolic& symbolic, Index k) {
 template <class T>
 void factor_adjoint(const Symbolic& symbolic, const Embedding& embedding, const T* factor, const T* cotangent,
                     In<const T*> directions, T* gradient, T* workspace) {
+  if (simplicial::handles(symbolic, directions.size()))
+    return simplicial::factor_adjoint(symbolic, embedding, factor, cotangent, directions, gradient,
+                                      workspace);
   const Subset all = (Subset{1} << directions.size()) - 1;
   T* updates = workspace + all * symbolic.factor_size();
   const Coefficients<T> L(symbolic, factor, all, workspace, updates - symbolic.factor_size());

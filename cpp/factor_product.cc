@@ -13,6 +13,7 @@
 
 #include "core.h"
 #include "dense.h"
+#include "simplicial.h"
 
 namespace elimax {
 namespace {
@@ -74,6 +75,7 @@ Offset factor_product_workspace(const Symbolic& symbolic, Index k) {
 
 template <class T>
 void factor_product_y(const Symbolic& symbolic, const T* l, const T* x, Index k, T* y, T* workspace) {
+  if (symbolic.simplicial()) return simplicial::product_y(symbolic, l, x, k, y);
   std::fill_n(y, static_cast<Offset>(symbolic.n) * k, T{});
   for_panels(symbolic, k, workspace, [&](const Panel<T>& panel) {
     panel.for_x(x, [](T entry, T& X) { X = entry; });
@@ -87,6 +89,7 @@ void factor_product_y(const Symbolic& symbolic, const T* l, const T* x, Index k,
 // L^T y = conj(L^H conj(y)).
 template <class T>
 void factor_product_x(const Symbolic& symbolic, const T* l, const T* y, Index k, T* x, T* workspace) {
+  if (symbolic.simplicial()) return simplicial::product_x(symbolic, l, y, k, x);
   for_panels(symbolic, k, workspace, [&](const Panel<T>& panel) {
     panel.for_y(y, [](T entry, T& Y) { Y = conjugate(entry); });
     std::fill_n(panel.X, static_cast<Offset>(panel.c()) * panel.width, T{});
@@ -99,6 +102,7 @@ void factor_product_x(const Symbolic& symbolic, const T* l, const T* y, Index k,
 // y x^T = y conj(x)^H.
 template <class T>
 void factor_product_l(const Symbolic& symbolic, const T* x, const T* y, Index k, T* l, T* workspace) {
+  if (symbolic.simplicial()) return simplicial::product_l(symbolic, x, y, k, l);
   std::fill_n(l, symbolic.factor_size(), T{});
   for_panels(symbolic, k, workspace, [&](const Panel<T>& panel) {
     panel.for_x(x, [](T entry, T& X) { X = conjugate(entry); });

@@ -28,6 +28,7 @@
 #include "front.h"
 #include "nilpotent.h"
 #include "schedule.h"
+#include "simplicial.h"
 
 namespace elimax {
 namespace {
@@ -196,6 +197,7 @@ void invert(const Sweep<T>& sweep, Index s) {
 }  // namespace
 
 Offset inverse_gradient_workspace(const Symbolic& symbolic, Index k) {
+  if (simplicial::handles(symbolic, k)) return simplicial::inverse_gradient_workspace(symbolic, k);
   const Offset subsets = Offset{1} << k;
   return (subsets - 1) * symbolic.factor_size() + subsets * symbolic.workspace +
          (2 * subsets + 1) * largest_panel(symbolic) + Children::size(symbolic);
@@ -204,6 +206,8 @@ Offset inverse_gradient_workspace(const Symbolic& symbolic, Index k) {
 template <class T>
 void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, const T* factor,
                       In<const T*> directions, T* gradient, T* workspace) {
+  if (simplicial::handles(symbolic, directions.size()))
+    return simplicial::inverse_gradient(symbolic, embedding, factor, directions, gradient, workspace);
   const Subset all = (Subset{1} << directions.size()) - 1;
   const Offset panel_size = largest_panel(symbolic);
   T* coefficients = workspace;

@@ -26,6 +26,17 @@ struct Column {
         parent(symbolic.relative.data() + symbolic.row_ptr[j]) {}
 };
 
+// Adds the update matrix of a child, lower triangle, to the column x of its parent and to F22, u x u.
+template <class T>
+void extend_add(const Column& child, const T* update, Index u, T* x, T* F22) {
+  for (Index i = 0; i < child.u; ++i) x[child.parent[i]] += update[i];
+  for (Index k = 1; k < child.u; ++k) {
+    update += child.u;
+    T* column = F22 + static_cast<Offset>(child.parent[k] - 1) * u - 1;
+    for (Index i = k; i < child.u; ++i) column[child.parent[i]] += update[i];
+  }
+}
+
 Offset cholesky_workspace(const Symbolic& symbolic);
 template <class T>
 Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const T* values, T* factor,
@@ -35,5 +46,33 @@ Offset solve_workspace(const Symbolic& symbolic, Index k);
 template <class T>
 void solve(const Symbolic& symbolic, SolvePart part, const T* factor, const T* b, Index k, T* x,
            T* workspace);
+
+// Derivatives in up to two directions; those in more are rare, and left to the kernels of fronts.
+inline bool handles(const Symbolic& symbolic, std::size_t directions) {
+  return symbolic.simplicial() && directions <= 2;
+}
+
+Offset inverse_gradient_workspace(const Symbolic& symbolic, Index k);
+template <class T>
+void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, const T* factor,
+                      In<const T*> directions, T* gradient, T* workspace);
+
+Offset factor_derivative_workspace(const Symbolic& symbolic, Index k);
+template <class T>
+void factor_derivative(const Symbolic& symbolic, const Embedding& embedding, const T* factor,
+                       In<const T*> directions, T* derivative, T* workspace);
+
+Offset factor_adjoint_workspace(const Symbolic& symbolic, Index k);
+template <class T>
+void factor_adjoint(const Symbolic& symbolic, const Embedding& embedding, const T* factor, const T* cotangent,
+                    In<const T*> directions, T* gradient, T* workspace);
+
+// The three slots of factor_product.cc.
+template <class T>
+void product_y(const Symbolic& symbolic, const T* l, const T* x, Index k, T* y);
+template <class T>
+void product_x(const Symbolic& symbolic, const T* l, const T* y, Index k, T* x);
+template <class T>
+void product_l(const Symbolic& symbolic, const T* x, const T* y, Index k, T* l);
 
 }  // namespace elimax::simplicial

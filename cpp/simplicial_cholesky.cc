@@ -36,17 +36,6 @@ void assemble(const Embedding& embedding, Index j, Index u, const T* values, T* 
   x[0] = real_part(x[0]);
 }
 
-// Adds the update matrix of a child, lower triangle, to the column x of its parent and to F22, u x u.
-template <class T>
-void extend_add(const Column& child, const T* update, Index u, T* x, T* F22) {
-  for (Index i = 0; i < child.u; ++i) x[child.parent[i]] += update[i];
-  for (Index k = 1; k < child.u; ++k) {
-    update += child.u;
-    T* column = F22 + static_cast<Offset>(child.parent[k] - 1) * u - 1;
-    for (Index i = k; i < child.u; ++i) column[child.parent[i]] += update[i];
-  }
-}
-
 // U -= x x^H / d, lower triangle.
 template <class T>
 void subtract_square(Index u, const T* x, Real<T> inverse, T* U) {

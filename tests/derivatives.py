@@ -38,17 +38,18 @@ def draw(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> jax.Ar
 # What is computed from a factor, of (stored values, right-hand side): sparse, and dense
 
 
-def functions(A: sp.csc_array) -> dict[str, tuple[Function, Function]]:
+def functions(A: sp.csc_array, method: str = "auto") -> dict[str, tuple[Function, Function]]:
     S = ex.SymmetricMatrix.from_scipy(A)
+    symbolic = ex.analyze(S, method=method)
 
     def factor(v):
-        return ex.cholesky(S.with_values(v))
+        return ex.cholesky(S.with_values(v), symbolic=symbolic)
 
     def inverse(v):
         return jnp.linalg.inv(dense(A, v))
 
-    p = ex.analyze(S).permutation
-    entries = ex.cholesky(S).L.pattern
+    p = symbolic.permutation
+    entries = ex.cholesky(S, symbolic=symbolic).L.pattern
 
     def lower(v):
         return jnp.linalg.cholesky(dense(A, v)[p][:, p])

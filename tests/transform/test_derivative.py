@@ -19,11 +19,18 @@ def _arguments(A, dtype, rng):
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize(
-    ("name", "dtype"), [("grid_2d", np.float64), ("disconnected", np.complex128)]
+    ("name", "dtype", "method"),
+    [
+        ("grid_2d", np.float64, "supernodal"),
+        ("disconnected", np.complex128, "supernodal"),
+        ("grid_2d", np.complex128, "simplicial"),
+        ("tridiagonal", np.float64, "simplicial"),
+    ],
 )
-def test_two_orders_and_batches(name, dtype, function, rng):
+def test_two_orders_and_batches(name, dtype, method, function, rng):
     A = spd(name, dtype)
-    assert_same_derivatives(*functions(A)[function], _arguments(A, dtype, rng), rng, 1e-9)
+    arguments = _arguments(A, dtype, rng)
+    assert_same_derivatives(*functions(A, method)[function], arguments, rng, 1e-9)
 
 
 @pytest.mark.parametrize("function", ["L", "half_solve", "half_solve_transposed"])
@@ -38,16 +45,19 @@ def test_derivatives_of_a_factor_with_wide_supernodes(dtype, function, rng):
 
 def test_the_small_matrix_is_not_trivial():
     A = spd("small")
-    symbolic = ex.analyze(ex.SymmetricMatrix.from_scipy(A))
+    symbolic = ex.analyze(ex.SymmetricMatrix.from_scipy(A), method="supernodal")
     assert symbolic.supernodes == 4 and max(symbolic.super_parent) > 0
     assert symbolic.nnz > stored(A).size
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_every_mix_of_modes_up_to_order_four(dtype, function, rng):
+@pytest.mark.parametrize(
+    ("method", "dtype"),
+    [("supernodal", np.float64), ("supernodal", np.complex128), ("simplicial", np.complex128)],
+)
+def test_every_mix_of_modes_up_to_order_four(method, dtype, function, rng):
     A = spd("small", dtype)
-    assert_every_mix(*functions(A)[function], _arguments(A, dtype, rng), rng)
+    assert_every_mix(*functions(A, method)[function], _arguments(A, dtype, rng), rng)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
