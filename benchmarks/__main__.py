@@ -9,7 +9,7 @@ from benchmarks import limits, machine, report
 from benchmarks.gallery import GALLERY, QUICK, matrix_file
 from benchmarks.measure import OPERATIONS, Effort, available, measure_matrix
 from benchmarks.peers import PEERS
-from benchmarks.tables import summary, table
+from benchmarks.tables import tables
 from benchmarks.targets import targets
 
 
@@ -66,17 +66,13 @@ def main() -> int:
         measured, said = measure_matrix(name, path, peers, options.operations, effort)
         measurements += measured
         facts += said
-        report.write_csv(options.output, described, measurements, facts)
+        report.write_csv(options.output, described, measurements, facts, most)
 
     times = report.times_of(measurements, options.clock)
     least = report.least_seconds(facts, most)
-    wanted = targets(options.threads)
     print(described)
     print("; ".join(sorted({fact.version for fact in facts})))
-    for operation in options.operations:
-        if any((name, operation) in times for name in matrices):
-            print(f"\n{table(times, operation, matrices, wanted, least)}")
-    print(f"\n{summary(times, options.operations, matrices, wanted)}")
+    print(tables(times, options.operations, matrices, targets(options.threads), least))
     wrong = report.disagreements(facts)
     print("\n" + "\n".join(wrong or ["Every answer agrees."]))
     print(f"\nWritten to {options.output}", file=sys.stderr)

@@ -6,6 +6,7 @@ first call of a turn is thrown away: it pays for caches that the others filled i
 freed memory that a virtual machine gave back to its host (measured: as much as a factorization).
 """
 
+import math
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -34,8 +35,11 @@ OPERATIONS = [
 TURN = 0.05
 """Seconds that a peer fills with calls, at least one, when it is its turn."""
 
-HOPELESS = 10
-"""A peer so many times slower than the fastest is measured in one round only."""
+HOPELESS = 4
+"""A peer so many times slower than the fastest before it is measured by the first call of its first turn."""
+
+PREPARATION = 60
+"""Seconds that a peer may take to start, or to make what an operation begins with, besides the budget."""
 
 
 @dataclass
@@ -119,15 +123,19 @@ def take_turns(
 ) -> list[Measurement]:
     """Rounds in which each worker has its turn: a call that is thrown away, then those that count."""
     results = {worker.name: Measurement(matrix, operation, worker.name) for worker in workers}
+    patience = PREPARATION + effort.budget
     for done in range(effort.rounds):
-        fastest = min((r.median() for r in results.values() if r.seconds), default=0)
         for worker in workers:
             result = results[worker.name]
+            fastest = min((r.median() for r in results.values() if r.seconds), default=math.inf)
             if result.note or (done > 0 and result.median() > HOPELESS * fastest):
                 continue
             try:
-                worker.ask(operation, 0, effort.budget)
-                reply = worker.ask(operation, TURN, effort.budget)
+                reply = worker.ask(operation, 0, patience)
+                if reply["seconds"] > effort.budget:
+                    raise Stopped(f"more than {effort.budget:g} s")
+                if reply["seconds"] < HOPELESS * fastest:
+                    reply = worker.ask(operation, TURN, patience)
             except Stopped as reason:
                 result.note = str(reason)
                 continue
@@ -159,7 +167,7 @@ def measure_matrix(
             workers[peer.name] = stack.enter_context(worker)
             try:
                 facts[peer.name] = Facts(
-                    matrix, peer.name, **worker.listen(effort.budget), n=order(path)
+                    matrix, peer.name, **worker.listen(PREPARATION), n=order(path)
                 )
             except Stopped as reason:
                 dismiss(peer.name, "start", str(reason))
@@ -177,7 +185,7 @@ def measure_matrix(
             say(f"{matrix} {operation}: done")
         for name, worker in list(workers.items()):
             try:
-                answers = worker.ask("check", 0, effort.budget)
+                answers = worker.ask("check", 0, PREPARATION + effort.budget)
                 facts[name] = replace(facts[name], **answers)
             except Stopped as reason:
                 dismiss(name, "check", str(reason))

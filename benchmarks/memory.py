@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks import machine
 from benchmarks.__main__ import names
 from benchmarks.gallery import GALLERY, QUICK, matrix_file
-from benchmarks.measure import Facts, available, left_out, say
+from benchmarks.measure import PREPARATION, Facts, available, left_out, say
 from benchmarks.peers import PEERS
 from benchmarks.report import OURS, Times
 from benchmarks.tables import table
@@ -53,7 +53,7 @@ def main() -> None:
         for peer, command in peers:
             with Worker(peer.name, [*command, str(path)], peer.environment) as worker:
                 try:
-                    facts[peer.name] = Facts(name, peer.name, **worker.listen(options.budget))
+                    facts[peer.name] = Facts(name, peer.name, **worker.listen(PREPARATION))
                     reason = left_out(peer, facts, options.budget)
                     if reason:
                         raise Stopped(reason)

@@ -57,20 +57,28 @@ def disagreements(facts: Sequence[Facts]) -> list[str]:
 
 
 def write_csv(
-    path: Path, machine: str, measurements: Sequence[Measurement], facts: Sequence[Facts]
+    path: Path,
+    machine: str,
+    measurements: Sequence[Measurement],
+    facts: Sequence[Facts],
+    limits: Limits,
 ) -> None:
     """One line that names the machine, a header, one line per measurement."""
     by_peer = {(f.matrix, f.peer): f for f in facts}
+    least = least_seconds(facts, limits)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         file.write(f"# {machine}\n")
         writer = csv.writer(file)
         head = ["matrix", "operation", "peer", "version", "seconds", "minimum", "cpu_seconds"]
-        writer.writerow([*head, "rounds", "calls", "flops", "factor_nonzeros", "residual", "note"])
+        head += ["rounds", "calls", "flops", "factor_nonzeros", "residual", "least_seconds", "note"]
+        writer.writerow(head)
         for m in measurements:
             fact = by_peer[m.matrix, m.peer]
             figures = [f"{min(values):.6g}" for values in (m.seconds, m.cpu) if values] or ["", ""]
             seconds = f"{m.median():.6g}" if m.seconds else ""
             row = [m.matrix, m.operation, m.peer, fact.version, seconds, *figures]
             counts = [len(m.seconds), m.calls, f"{fact.flops:.6g}", f"{fact.nonzeros:.6g}"]
-            writer.writerow([*row, *counts, f"{fact.residual:.3g}", m.note])
+            limit = least.get((m.matrix, m.operation), math.nan) if m.peer == OURS else math.nan
+            figures = [f"{fact.residual:.3g}", "" if math.isnan(limit) else f"{limit:.6g}"]
+            writer.writerow([*row, *counts, *figures, m.note])

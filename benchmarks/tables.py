@@ -156,3 +156,16 @@ def summary(
                 numbers = [*means, cell(largest), cell(column.target.worst)]
                 rows.append([operation, column.title, *numbers, where])
     return f"### Targets\n\n{aligned(rows)}" if len(rows) > 1 else ""
+
+
+def tables(
+    times: Times,
+    operations: Sequence[str],
+    matrices: Sequence[str],
+    targets: Mapping[str, Target],
+    least: Mapping[tuple[str, str], float],
+) -> str:
+    """A table for every operation that was measured, and the summary."""
+    measured = [o for o in operations if any((m, o) in times for m in matrices)]
+    parts = [table(times, operation, matrices, targets, least) for operation in measured]
+    return "\n\n".join(["", *parts, summary(times, measured, matrices, targets)])

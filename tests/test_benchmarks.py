@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from benchmarks import gallery, growth, limits, report, tables
 from benchmarks.__main__ import names
-from benchmarks.measure import HOPELESS, OPERATIONS, Effort, take_turns
+from benchmarks.combine import combine
+from benchmarks.measure import HOPELESS, OPERATIONS, Effort, Facts, Measurement, take_turns
 from benchmarks.peak import peak
 from benchmarks.peers import PEERS
 from benchmarks.targets import targets
@@ -58,7 +59,7 @@ class Stopwatch:
 def test_workers_take_turns_and_the_first_call_of_a_turn_does_not_count():
     asked: list[str] = []
     workers = [Stopwatch("a", 1.0, asked), Stopwatch("b", 2.0, asked)]
-    a, b = take_turns("matrix", "factor", workers, Effort(rounds=5, budget=1))
+    a, b = take_turns("matrix", "factor", workers, Effort(rounds=5, budget=99))
     assert asked == ["a", "a", "b", "b"] * 5
     assert (a.median(), b.median(), a.calls) == (1.0, 2.0, 15)
 
@@ -68,9 +69,15 @@ def test_a_hopeless_worker_has_one_round_and_a_failed_one_none():
     slow = Stopwatch("slow", 1.01 * HOPELESS, asked)
     failed = Stopwatch("failed", 1.0, asked, calls=0)
     workers = [Stopwatch("fast", 1.0, asked), slow, failed]
-    results = take_turns("matrix", "factor", workers, Effort(rounds=5, budget=1))
+    results = take_turns("matrix", "factor", workers, Effort(rounds=5, budget=99))
     assert [len(result.seconds) for result in results] == [5, 1, 0]
+    assert asked.count("slow") == 1 and asked.count("fast") == 10
     assert results[2].note == "gave up" and math.isnan(results[2].median())
+
+
+def test_a_worker_beyond_the_budget_is_left_out():
+    (result,) = take_turns("matrix", "factor", [Stopwatch("slow", 2.0, [])], Effort(2, budget=1))
+    assert result.note == "more than 1 s" and not result.seconds
 
 
 def test_a_worker_that_is_silent_or_dies_is_stopped():
@@ -140,6 +147,22 @@ def test_a_target_may_be_for_some_matrices_only():
     }
     columns = tables.ratios(times, "factor_float32", ["a", "lap3d_9"], targets(1))
     assert [column.known for column in columns] == [{"lap3d_9": 1.0}]
+
+
+def test_runs_are_combined_operation_by_operation(tmp_path):
+    """Files of two runs on one matrix: what the later one measured is its own, peers included."""
+    facts = [Facts("lap3d_20", peer, "1", 1e9, 1e6, ["factor"]) for peer in ("elimax", "eigen")]
+    machine = limits.Limits(flops=1e10, bytes=1e10)
+    for name, seconds in [("first", {"elimax": 1.0, "eigen": 3.0}), ("second", {"elimax": 2.0})]:
+        measured = [Measurement("lap3d_20", "factor", p, [s], [s], 1) for p, s in seconds.items()]
+        measured += [Measurement("lap3d_20", "solve_1", "eigen", note="left out")]
+        report.write_csv(tmp_path / name, "a machine", measured, facts, machine)
+    first, both = (
+        combine([tmp_path / n for n in names])[0] for names in (["first"], ["first", "second"])
+    )
+    assert first == {("lap3d_20", "factor"): {"elimax": 1.0, "eigen": 3.0}}
+    assert both == {("lap3d_20", "factor"): {"elimax": 2.0}}
+    assert combine([tmp_path / "first"])[1] == {("lap3d_20", "factor"): 0.1}
 
 
 def test_limits_of_a_solve_are_those_of_memory_until_right_hand_sides_are_many():
