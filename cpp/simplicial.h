@@ -26,6 +26,17 @@ struct Column {
         parent(symbolic.relative.data() + symbolic.row_ptr[j]) {}
 };
 
+// The value that an embedding names. Whether it is a conjugated one is as good as random: no branch for
+// reals.
+template <class T>
+T value_at(const T* values, Index source) {
+  const T value = values[source ^ (source >> 31)];  // ~source if negative
+  if constexpr (std::is_same_v<T, Real<T>>)
+    return value;
+  else
+    return source >= 0 ? value : conjugate(value);
+}
+
 // Adds the update matrix of a child, lower triangle, to the column x of its parent and to F22, u x u.
 template <class T>
 void extend_add(const Column& child, const T* update, Index u, T* x, T* F22) {

@@ -30,8 +30,7 @@ void assemble(const Embedding& embedding, Index j, Index u, const T* values, T* 
   const Offset begin = embedding.ptr[j], end = embedding.ptr[j + 1];
   if (end - begin <= u) std::fill_n(x, u + 1, T{});  // otherwise there is a value for each
   for (Offset p = begin; p < end; ++p) {
-    const Index source = embedding.source[p];
-    x[embedding.target[p]] = source >= 0 ? values[source] : conjugate(values[~source]);
+    x[embedding.target[p]] = value_at(values, embedding.source[p]);
   }
   x[0] = real_part(x[0]);
 }

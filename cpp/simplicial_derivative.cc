@@ -47,11 +47,8 @@ void assemble(const Sweep<T, K>& sweep, Index j, Index u, Nilpotent<T, K>* x) {
   std::fill_n(x, u + 1, Nilpotent<T, K>{});
   const Embedding& embedding = sweep.embedding;
   for (Offset p = embedding.ptr[j]; p < embedding.ptr[j + 1]; ++p) {
-    const Index source = embedding.source[p];
-    for (int d = 0; d < K; ++d) {
-      const T* v = sweep.directions[d];
-      x[embedding.target[p]][Subset{1} << d] = source >= 0 ? v[source] : conjugate(v[~source]);
-    }
+    for (int d = 0; d < K; ++d)
+      x[embedding.target[p]][Subset{1} << d] = value_at(sweep.directions[d], embedding.source[p]);
   }
   for (int d = 0; d < K; ++d) x[0][Subset{1} << d] = real_part(x[0][Subset{1} << d]);
 }
@@ -147,7 +144,7 @@ void reverse_sweep(const Sweep<T, K>& sweep, const Nilpotent<T, K>* L, Lambda la
       const Index source = embedding.source[p];
       const Offset i = embedding.target[p];
       const T value = Real<T>(i == 0 ? 1 : 2) * z[i][N::all];
-      gradient[source >= 0 ? source : ~source] = source >= 0 ? conjugate(value) : value;
+      gradient[source ^ (source >> 31)] = source >= 0 ? conjugate(value) : value;
     }
     children.of(j, [&](Index c) {
       const Column child(symbolic, c);

@@ -326,8 +326,9 @@ def analyze(
 
     - `A`: a symmetric matrix or its pattern; values don't matter.
     - `kind`: "cholesky".
-    - `ordering`: "auto" (the one of "amd" and "nd" that predicts fewer flops; nested dissection is tried only
-      where the work is large enough to pay for it), "amd", "nd", "natural" or a permutation.
+    - `ordering`: "auto" (the one of "amd" and "nd" with the lower predicted time, as `repr` tells; nested
+      dissection is tried only where the work is large enough to pay for it), "amd", "nd", "natural" or a
+      permutation.
 
     - `method`: how columns are eliminated. "supernodal" works on dense blocks of several columns,
       "simplicial" column by column with scalar code, which is faster where L has a handful of entries per

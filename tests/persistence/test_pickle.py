@@ -146,7 +146,9 @@ def test_a_changed_pickle_is_refused(cls, change):
 def test_a_pickle_of_another_layout_says_so(monkeypatch):
     """As if a later version of Elimax merged supernodes differently: the factor's values would not fit."""
     stored = pickle.dumps(OBJECTS["factor"])
-    monkeypatch.setattr("elimax._structure.symbolic.RELAXATION", (1e4, 0.5, 0.8, 0.05, 128.0, 0.9))
+    monkeypatch.setattr(
+        "elimax._structure.symbolic.RELAXATION", (1e4, 1.0, 0.25, 0.016, 128.0, 0.9)
+    )
     with pytest.raises(
         ValueError, match="a stored Symbolic is damaged, or stems from another version"
     ):

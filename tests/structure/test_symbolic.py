@@ -1,6 +1,7 @@
 """Supernodes, their rows, the layout of the factor, embeddings and identity."""
 
 import pickle
+import re
 
 import jax
 import numpy as np
@@ -270,15 +271,26 @@ def test_digest_tells_patterns_and_sequences_apart():
 
 
 def test_auto_is_minimum_degree_where_work_is_small():
-    assert analyze(grid(20, 20)).ordering == "amd"
-    assert analyze(grid(20, 20)) is analyze(grid(20, 20), "amd")
+    chosen = analyze(grid(20, 20))
+    assert chosen == analyze(grid(20, 20), "amd") and chosen is analyze(grid(20, 20))
+    assert chosen.ordering == "amd"
+    assert re.search(
+        r"ordering='amd' \(auto: predicted .* s, too little to try 'nd'\)", repr(chosen)
+    )
 
 
 def test_auto_tries_nested_dissection_where_work_is_large():
     pattern = grid(26, 26, 26)
     chosen, amd, nd = analyze(pattern), analyze(pattern, "amd"), analyze(pattern, "nd")
-    assert chosen.flops == min(amd.flops, nd.flops)
-    assert chosen is nd and chosen is not amd
+    assert nd.predicted_time < amd.predicted_time
+    assert chosen == nd and chosen != amd
+    assert re.search(r"ordering='nd' \(auto: predicted .* s, 'amd' .* s\)", repr(chosen))
+
+
+def test_auto_keeps_minimum_degree_where_dissecting_does_not_help():
+    pattern = Pattern.dense((300, 300)).lower()[0]
+    chosen = analyze(pattern)
+    assert chosen.ordering == "amd" and "'nd'" in repr(chosen)
 
 
 def test_auto_of_nothing():
@@ -300,7 +312,7 @@ def test_depth_is_no_problem():
 def test_repr_says_what_matters():
     text = repr(analyze(path(10), "natural"))
     assert text.startswith("Symbolic(n=10, nnz(L)=19, flops=37, supernodes=")
-    assert text.endswith("ordering='natural', method='supernodal')")
+    assert text.endswith("method='simplicial', ordering='natural')")
 
 
 def test_arrays_are_read_only():

@@ -25,16 +25,22 @@ from elimax._structure.structure import Structure, cached
 # What a front with c columns and u rows below them takes, in nanoseconds: a constant; per entry of the panel
 # and of the update matrix; per flop, at full speed, which dense kernels reach beyond some order of the
 # front. A supernode is merged with its parent if that takes no longer than the slower of the two and this
-# share of the faster. Measured over grids, meshes, chains and crossed effects; the same on every machine.
-RELAXATION = (100.0, 0.5, 0.8, 0.05, 128.0, 0.9)
+# share of the faster. The same on every machine.
+#
+# Tuned over benchmarks/gallery.py. An entry of the panel costs more than a factorization alone would say:
+# every solve reads it. At a sixth of the price, factors of narrow bands are half as large again (3.1 instead
+# of 2.2 times nnz(L)) and solves take 9% longer in the geometric mean, while factorizations and selected
+# inverses take as long (within 3%). Predicted times are within a factor of 2 of those of a core of 2024.
+RELAXATION = (32.0, 1.0, 0.25, 0.016, 128.0, 0.9)
 
 # What a single column with u rows below takes where every column is by itself: a constant, per row, per pair
 # of rows.
-SINGLE_COLUMN = (1e3, 5.0, 1.0)
+SINGLE_COLUMN = (6.0, 3.0, 0.35)
 
-# "auto" tries nested dissection where minimum degree predicts so many flops per entry. METIS takes 1 to 5
-# microseconds per entry and saves up to half of the flops: here that pays within some five factorizations.
-_MANY_FLOPS_PER_ENTRY = 2e4
+# "auto" tries nested dissection where minimum degree predicts so many seconds per entry of A. METIS takes
+# about 1.2e-6 of them and saves a quarter of the factorization in two dimensions, half of it in three: it
+# pays within forty factorizations.
+_WORTH_DISSECTING = 120e-9
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -50,6 +56,7 @@ class Symbolic(Structure):
     - `ordering`: the name of that ordering.
     - `method`: "supernodal", "simplicial", or "auto" for the one that is predicted to be faster; the
       attribute is the one chosen.
+    - `reason`: why this ordering was chosen, if it was; no part of the identity.
 
     **Attributes:** `n` rows; `nnz` nonzeros in L; `flops` of the numeric factorization, and the seconds that
     it is predicted to take on one core, `predicted_time`; `supernodes`, of at most `max_columns` columns,
@@ -65,6 +72,7 @@ class Symbolic(Structure):
     sequence: np.ndarray
     ordering: str
     method: str = "auto"
+    reason: str = ""
     n: int = dataclasses.field(init=False)
     supernodes: int = dataclasses.field(init=False)
     nnz: int = dataclasses.field(init=False)
@@ -186,9 +194,10 @@ class Symbolic(Structure):
         return _factor_pattern(self)
 
     def __repr__(self) -> str:
+        reason = f" ({self.reason})" if self.reason else ""
         return (
             f"Symbolic(n={self.n}, nnz(L)={self.nnz}, flops={self.flops:.3g}, "
-            f"supernodes={self.supernodes}, ordering={self.ordering!r}, method={self.method!r})"
+            f"supernodes={self.supernodes}, method={self.method!r}, ordering={self.ordering!r}{reason})"
         )
 
 
@@ -247,12 +256,13 @@ def analyze(pattern: Pattern, ordering: Ordering = "auto", method: str = "auto")
     **Arguments:**
 
     - `ordering`: "auto", "amd", "nd", "natural" or a permutation. "auto" is approximate minimum degree,
-      or nested dissection where that is worth trying and predicts fewer flops.
+      or nested dissection where that is worth trying and predicted to be faster.
+    - `method`: "auto", "supernodal" or "simplicial".
 
     **Returns:** a `Symbolic`; the latest ones are kept, so that analyzing a pattern again is a look-up.
 
-    **Raises:** `TypeError` if `pattern` is not a `Pattern`; `ValueError` if it is not symmetric, or for an
-    `ordering` that is neither known nor a permutation.
+    **Raises:** `TypeError` if `pattern` is not a `Pattern`; `ValueError` if it is not symmetric, for an
+    `ordering` that is neither known nor a permutation, or for an unknown `method`.
 
     **Cost:** the ordering, then nearly O(nnz(A) + rows of all supernodes).
     """
@@ -278,11 +288,21 @@ def _analyze(pattern: Pattern, name: str, method: str, permutation: bytes) -> Sy
         return Symbolic(pattern, np.frombuffer(permutation, np.int32), name, method)
     if name != "auto":
         return Symbolic(pattern, order(pattern, name), name, method)
-    symbolic = _analyze(pattern, "amd", method, b"")
-    if symbolic.flops < _MANY_FLOPS_PER_ENTRY * pattern.nnz:
-        return symbolic
-    dissected = _analyze(pattern, "nd", method, b"")
-    return dissected if dissected.flops < symbolic.flops else symbolic
+    one = _analyze(pattern, "amd", method, b"")
+    if one.predicted_time < _WORTH_DISSECTING * pattern.nnz:
+        return _because(one, f"auto: predicted {one.predicted_time:.2g} s, too little to try 'nd'")
+    other = _analyze(pattern, "nd", method, b"")
+    if other.predicted_time < one.predicted_time:
+        one, other = other, one
+    times = f"predicted {one.predicted_time:.2g} s, {other.ordering!r} {other.predicted_time:.2g} s"
+    return _because(one, f"auto: {times}")
+
+
+def _because(symbolic: Symbolic, reason: str) -> Symbolic:
+    """The same, with a reason."""
+    explained = object.__new__(Symbolic)
+    explained.__dict__.update(symbolic.__dict__, reason=reason)
+    return explained
 
 
 @cached(32)
