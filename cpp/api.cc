@@ -64,25 +64,23 @@ void* elimax_analyze(Index n, const Index* ptr, const Index* rows, const Index* 
 }
 void elimax_symbolic_free(SymbolicHandle* handle) { delete handle; }
 
-// integers: n, supernodes, factor_nonzeros, factor_size, workspace, max_columns, max_rows, max_below, method;
+// integers: n, supernodes, factor_nonzeros, factor_size, max_columns, max_rows, max_below, method;
 // floats: flops, predicted_time.
 void elimax_symbolic_scalars(const SymbolicHandle* handle, Offset* integers, double* floats) {
   const Symbolic& s = **handle;
-  const Offset values[] = {s.n,
-                           s.supernodes(),
-                           s.factor_nonzeros,
-                           s.factor_size(),
-                           s.workspace,
-                           s.max_columns,
-                           s.max_rows,
-                           s.max_below,
-                           static_cast<Offset>(s.method)};
+  const Offset values[] = {s.n,           s.supernodes(), s.factor_nonzeros, s.factor_size(),
+                           s.max_columns, s.max_rows,     s.max_below,       static_cast<Offset>(s.method)};
   std::copy(std::begin(values), std::end(values), integers);
   floats[0] = s.flops;
   floats[1] = s.predicted_time;
 }
 
-// which: the position of the array in Symbolic, from permutation (0) to update (10).
+// Entries of the workspace of a factorization by that many threads; 0 when out of memory.
+Offset elimax_symbolic_workspace(const SymbolicHandle* handle, int threads) {
+  return guard([&] { return cholesky_workspace(**handle, *(*handle)->schedules.of(**handle, threads)); });
+}
+
+// which: the position of the array in Symbolic, from permutation (0) to panel (9).
 void elimax_symbolic_array(const SymbolicHandle* handle, int which, const void** data, Offset* size) {
   const Symbolic& s = **handle;
   switch (which) {
@@ -95,8 +93,7 @@ void elimax_symbolic_array(const SymbolicHandle* handle, int which, const void**
     case 6: return view(s.row_ptr, data, size);
     case 7: return view(s.rows, data, size);
     case 8: return view(s.relative, data, size);
-    case 9: return view(s.panel, data, size);
-    default: return view(s.update, data, size);
+    default: return view(s.panel, data, size);
   }
 }
 

@@ -48,16 +48,16 @@ class Team {
   bool closed_ = false;
 };
 
-// Runs work() on this thread and on up to `helpers` threads of the pool, as far as they have time.
-template <class Pool, class Work>
-void with_helpers(Pool& pool, Offset helpers, const Work& work) {
+// Runs work() on this thread and help() on up to `helpers` threads of the pool, as far as they have time.
+template <class Pool, class Help, class Work>
+void with_helpers(Pool& pool, Offset helpers, const Help& help, const Work& work) {
   std::shared_ptr<Team> team;
   try {
     if (helpers > 0) team = std::make_shared<Team>();
     for (Offset h = 0; h < helpers; ++h)
-      pool.Schedule([team, &work] {
+      pool.Schedule([team, &help] {
         if (!team->join()) return;
-        work();
+        help();
         team->leave();
       });
   } catch (const std::bad_alloc&) {  // fewer helpers
@@ -96,10 +96,11 @@ bool for_elements(Pool& pool, Offset size, double nanoseconds, const Make& make,
   const double element = std::max(nanoseconds, 1.0);
   Elements elements(size, static_cast<Offset>(std::clamp(5e3 / element, 1.0, 5e3)));
   const Offset threads = size * element < 50e3 ? 1 : std::min<Offset>(size, pool.num_threads());
-  with_helpers(pool, threads - 1, [&] {
+  const auto work = [&] {
     const auto workspace = make();
     if (workspace) elements.each([&](Offset i) { body(i, workspace); });
-  });
+  };
+  with_helpers(pool, threads - 1, work, work);
   return !elements.left();
 }
 

@@ -28,7 +28,7 @@ struct SmallestPivot {
   Index column = none;
 
   void offer(R candidate, Index j) {
-    if (candidate < units) {
+    if (candidate < units || (candidate == units && j < column)) {
       units = candidate;
       column = j;
     }

@@ -12,12 +12,13 @@
 // subtrees share nothing, so the tree can be worked on in parallel; and the order of every sum is fixed
 // by the structure, so the result is the same on every run.
 
+#include <array>
 #include <cmath>
 #include <limits>
 
 #include "breakdown.h"
 #include "core.h"
-#include "dense.h"
+#include "dense_crew.h"
 #include "front.h"
 #include "schedule.h"
 #include "simplicial.h"
@@ -25,53 +26,132 @@
 namespace elimax {
 namespace {
 
-Offset stacks_or_vectors(const Symbolic& symbolic) {
-  return std::max(symbolic.workspace, conclude_workspace(symbolic));
-}
+// The sweep over the fronts. Most are begun, with values of A, when they are visited, and take what their
+// children hold. That of a supernode whose children hold much is begun when the first of them arrives, and
+// takes what each holds at once, whose memory is then free.
+template <class T>
+class Elimination {
+ public:
+  Elimination(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule, const T* values,
+              T* factor, T* workspace)
+      : symbolic_(symbolic),
+        embedding_(embedding),
+        schedule_(schedule),
+        kernels_(dense<T>()),
+        values_(values),
+        factor_(factor),
+        updates_(workspace),
+        floors_(reinterpret_cast<Real<T>*>(workspace + schedule.triangles.size(schedule.threads))) {}
+
+  static Offset workspace(const Symbolic& symbolic, const Schedule& schedule) {
+    return schedule.triangles.size(schedule.threads) + symbolic.n;
+  }
+
+  bool visit(Index s, Worker worker) {
+    const Update front = front_at(s, worker);
+    if (!schedule_.early[s]) {
+      begin(s, front, worker);
+      schedule_.for_children(s, [&](Index child) { add(child, front, worker); });
+    }
+    const CrewKernels<T> kernels(kernels_, worker.crew);
+    const Real<T>* floor = floors_ + symbolic_.super[s];
+    const Index done = kernels.panel(front.size(), front.c, floor, front.panel, front.size());
+    Outcome& outcome = outcomes_[worker.id];
+    if (done < front.c) {
+      outcome.fail(symbolic_.super[s] + done);
+      return false;
+    }
+    const Offset stride = front.size() + 1;  // along the diagonal of the panel
+    for (Index j = 0; j < front.c; ++j)
+      outcome.smallest.offer(std::norm(real_part(front.panel[stride * j])) / floor[j],
+                             symbolic_.super[s] + j);
+    Trapezoids(front.u).for_blocks([&](Index first, Index columns, Index rows, Offset start) {
+      kernels.herk(rows, columns, front.c, front.below() + first, front.size(), front.update + start, rows);
+    });
+    return true;
+  }
+
+  void arrive(Index s, Worker worker) const {
+    const Index parent = symbolic_.super_parent[s];
+    if (parent == none || !schedule_.early[parent]) return;
+    const Update front = front_at(parent, worker);
+    if (schedule_.first_child[parent] == s) begin(parent, front, worker);
+    add(s, front, worker);
+  }
+
+  Status conclude(T* workspace) {
+    Outcome& outcome = outcomes_[0];
+    for (int id = 1; id < schedule_.threads; ++id) {
+      if (outcomes_[id].failed != none) outcome.fail(outcomes_[id].failed);
+      outcome.smallest.offer(outcomes_[id].smallest.units, outcomes_[id].smallest.column);
+    }
+    return elimax::conclude(symbolic_, embedding_, values_, outcome.failed, outcome.smallest, factor_,
+                            workspace);
+  }
+
+ private:
+  using Update = Front<T, Trapezoids>;
+  struct Outcome {
+    Index failed = none;
+    SmallestPivot<Real<T>> smallest;
+    void fail(Index column) { failed = failed == none ? column : std::min(failed, column); }
+  };
+
+  Update front_at(Index s, Worker worker) const {
+    return {symbolic_.columns(s), symbolic_.below(s), factor_ + symbolic_.panel[s],
+            updates_ + schedule_.triangles.at(s, worker.id)};
+  }
+
+  // The values of A, zeros elsewhere, and a rounding of the diagonal entry of every column.
+  void begin(Index s, Update front, Worker worker) const {
+    share_out(worker, front.c, front.size(), [&](Index first, Index end) {
+      const Offset rows = front.size();
+      std::fill(front.panel + rows * first, front.panel + rows * end, T{});
+    });
+    Trapezoids(front.u).for_blocks([&](Index, Index columns, Index rows, Offset start) {
+      share_out(worker, columns, rows, [&](Index first, Index end) {
+        std::fill(front.update + start + Offset{rows} * first, front.update + start + Offset{rows} * end,
+                  T{});
+      });
+    });
+    assemble(embedding_, s, values_, front);
+    Real<T>* floor = floors_ + symbolic_.super[s];
+    const Offset stride = front.size() + 1;
+    for (Index j = 0; j < front.c; ++j)
+      floor[j] = std::numeric_limits<Real<T>>::epsilon() * std::abs(real_part(front.panel[stride * j]));
+  }
+
+  void add(Index child, Update front, Worker worker) const {
+    extend_add(worker, relative_rows(symbolic_, child), front_at(child, worker).update, front);
+  }
+
+  const Symbolic& symbolic_;
+  const Embedding& embedding_;
+  const Schedule& schedule_;
+  const DenseKernels<T>& kernels_;
+  const T* values_;
+  T *factor_, *updates_;
+  Real<T>* floors_;  // n
+  std::array<Outcome, Crew::most> outcomes_;
+};
 
 }  // namespace
 
-// The stacks of update matrices; once they are empty, the vectors of conclude.
-Offset cholesky_workspace(const Symbolic& symbolic) {
-  if (symbolic.simplicial()) return simplicial::cholesky_workspace(symbolic);
-  return stacks_or_vectors(symbolic) + symbolic.max_columns + Children::size(symbolic);
+Offset cholesky_workspace(const Symbolic& symbolic, const Schedule& schedule) {
+  if (symbolic.simplicial()) return simplicial::cholesky_workspace(symbolic, schedule);
+  return std::max(Elimination<float>::workspace(symbolic, schedule), conclude_workspace(symbolic));
 }
 
 template <class T>
-Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const T* values, T* factor,
-                T* workspace) {
-  if (symbolic.simplicial()) return simplicial::cholesky(symbolic, embedding, values, factor, workspace);
-  const DenseKernels<T>& kernels = dense<T>();
-  T* updates = workspace;
-  T* floors = updates + stacks_or_vectors(symbolic);
-  auto* floor = reinterpret_cast<Real<T>*>(floors);  // a rounding of the diagonal entry of every column
-  const Children children(symbolic, reinterpret_cast<Index*>(floors + symbolic.max_columns));
-
-  Index failed = none;
-  SmallestPivot<Real<T>> smallest;
-  upward(symbolic, [&](Index s) {
-    const Front<T> front = front_of(symbolic, s, factor, updates);
-    clear(front);
-    assemble(embedding, s, values, front);
-    const Offset stride = front.size() + 1;  // along the diagonal of the panel
-    for (Index j = 0; j < front.c; ++j)
-      floor[j] = std::numeric_limits<Real<T>>::epsilon() * std::abs(real_part(front.panel[stride * j]));
-    children.of(s, [&](Index child) {
-      extend_add(relative_rows(symbolic, child), updates + symbolic.update[child], front);
-    });
-
-    const Index done = kernels.panel(front.size(), front.c, floor, front.panel, front.size());
-    if (done < front.c) {
-      failed = symbolic.super[s] + done;
-      return false;
-    }
-    for (Index j = 0; j < front.c; ++j)
-      smallest.offer(std::norm(real_part(front.panel[stride * j])) / floor[j], symbolic.super[s] + j);
-    kernels.herk(front.u, front.c, front.below(), front.size(), front.update, front.u);
-    return true;
-  });
-
-  return conclude(symbolic, embedding, values, failed, smallest, factor, workspace);
+Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule, Crew& crew,
+                const T* values, T* factor, T* workspace) {
+  if (symbolic.simplicial())
+    return simplicial::cholesky(symbolic, embedding, schedule, values, factor, workspace);
+  Elimination<T> elimination(symbolic, embedding, schedule, values, factor, workspace);
+  upward(
+      schedule, crew, [&](Index s, Worker worker) { return elimination.visit(s, worker); },
+      [&](Index s, Worker worker) { elimination.arrive(s, worker); });
+  return elimination.conclude(workspace);
 }
 
 // log prod L_jj^2, with the product kept as fraction * 2^exponent: one logarithm in all, and an error of
@@ -96,8 +176,8 @@ Real<T> cholesky_logdet(const Symbolic& symbolic, const T* factor) {
   return static_cast<Real<T>>(2 * (std::log(fraction) + exponent * std::log(2.0)));
 }
 
-#define INSTANTIATE(T)                                                              \
-  template Status cholesky<T>(const Symbolic&, const Embedding&, const T*, T*, T*); \
+#define INSTANTIATE(T)                                                                                      \
+  template Status cholesky<T>(const Symbolic&, const Embedding&, const Schedule&, Crew&, const T*, T*, T*); \
   template Real<T> cholesky_logdet<T>(const Symbolic&, const T*);
 ELIMAX_FOR_SCALARS(INSTANTIATE)
 #undef INSTANTIATE

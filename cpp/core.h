@@ -11,10 +11,11 @@
 // - Nothing recurses over the elimination tree: a band matrix has a tree of depth n.
 #pragma once
 
-#include <array>
 #include <complex>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -130,9 +131,27 @@ struct Supernodes {
   std::vector<Index> below;    // its rows below them
   std::vector<Index> parent;   // its parent, or none
 };
-// From the elimination tree and column counts in a postordered numbering. A supernode's columns, in the
-// order of their numbers, follow all columns of its descendants.
+// From a postordered tree and its column counts; a supernode's columns follow all of its descendants'.
 Supernodes supernodes(In<Index> parent, In<Index> counts, const TimeModel& model, Method method);
+// The time of a front by that model.
+double front_time(Index columns, Index below, const Relaxation& relaxation);
+
+// ---------------------------------------------------------------------------------------------
+// schedule.cc: which thread works on which supernodes, and where update matrices lie
+
+struct Symbolic;
+struct Schedule;  // schedule.h
+class Crew;       // crew.h
+
+// Schedules for numbers of threads, made when they are first asked for.
+class Schedules {
+ public:
+  std::shared_ptr<const Schedule> of(const Symbolic& symbolic, int threads) const;
+
+ private:
+  mutable std::mutex mutex_;
+  mutable std::map<int, std::shared_ptr<const Schedule>> known_;
+};
 
 // ---------------------------------------------------------------------------------------------
 // symbolic.cc: the static structure of a factorization
@@ -148,40 +167,36 @@ Supernodes supernodes(In<Index> parent, In<Index> counts, const TimeModel& model
 // relative[p] is the position of rows[p] in the front of super_parent[s] (0 .. front size - 1,
 // increasing within a supernode): the only map that assembly and its reverse need.
 //
-// The *update matrix* of s, u x u, lives at workspace[update[s]] between the elimination of s and
-// that of its parent (upward sweeps), or between its parent and s (downward sweeps). Blocks of even and of
-// odd depth have stacks of their own, so a front and its children's update matrices never overlap.
-//
 // A simplicial one has single columns for supernodes, so its panels are the compressed columns of L.
 struct Symbolic {
   Index n = 0;
-  std::vector<Index> permutation;   // permutation[k] = caller's index of pivot k
-  std::vector<Index> inverse;       // inverse[permutation[k]] = k
-  std::vector<Index> parent;        // elimination tree, permuted numbering
-  std::vector<Index> counts;        // nonzeros per column of L, exact
-  std::vector<Index> super;         // n_supernodes + 1: first column of each supernode
-  std::vector<Index> super_parent;  // parent supernode, or none; always > s
-  std::vector<Offset> row_ptr;      // n_supernodes + 1
-  std::vector<Index> rows;          // rows below the diagonal block, permuted numbering
-  std::vector<Index> relative;      // same length as rows
-  std::vector<Offset> panel;        // n_supernodes + 1: where a panel starts in the factor
-  std::vector<Offset> update;       // n_supernodes: where an update matrix starts in the workspace
-  Offset workspace = 0;             // entries of the workspace for update matrices
-  Offset factor_nonzeros = 0;       // nnz(L), exact: sum of counts
-  double flops = 0;                 // sum of counts^2: multiplications and additions, exact pattern
-  Index max_columns = 0;            // largest c over supernodes
-  Index max_rows = 0;               // largest c + u
-  Index max_below = 0;              // largest u
-
+  std::vector<Index> permutation;      // permutation[k] = caller's index of pivot k
+  std::vector<Index> inverse;          // inverse[permutation[k]] = k
+  std::vector<Index> parent;           // elimination tree, permuted numbering
+  std::vector<Index> counts;           // nonzeros per column of L, exact
+  std::vector<Index> super;            // n_supernodes + 1: first column of each supernode
+  std::vector<Index> super_parent;     // parent supernode, or none; always > s
+  std::vector<Offset> row_ptr;         // n_supernodes + 1
+  std::vector<Index> rows;             // rows below the diagonal block, permuted numbering
+  std::vector<Index> relative;         // same length as rows
+  std::vector<Offset> panel;           // n_supernodes + 1: where a panel starts in the factor
+  Offset factor_nonzeros = 0;          // nnz(L), exact: sum of counts
+  double flops = 0;                    // sum of counts^2: multiplications and additions, exact
+  Index max_columns = 0;               // largest c over supernodes
+  Index max_rows = 0;                  // largest c + u
+  Index max_below = 0;                 // largest u
+  Offset max_panel = 0;                // largest c (c + u)
   Method method = Method::supernodal;  // never automatic
   double predicted_time = 0;           // nanoseconds of a factorization, by the TimeModel
+  Relaxation relaxation;               // by which supernodes were merged
+  Schedules schedules;                 // for the threads that work on it
 
+  bool simplicial() const { return method == Method::simplicial; }
   Index supernodes() const { return static_cast<Index>(super_parent.size()); }
   Index columns(Index s) const { return super[s + 1] - super[s]; }
   Index below(Index s) const { return static_cast<Index>(row_ptr[s + 1] - row_ptr[s]); }
   Index front(Index s) const { return columns(s) + below(s); }
   Offset factor_size() const { return panel.back(); }
-  bool simplicial() const { return method == Method::simplicial; }
 };
 
 // `lower`: symmetric pattern in the caller's numbering; `permutation`: any fill-reducing ordering of it,
@@ -227,12 +242,12 @@ inline constexpr Index status_zero_diagonal = -2;  // detail: column (triangular
 // ---------------------------------------------------------------------------------------------
 // cholesky.cc, solve.cc, selected_inverse.cc, factor_*.cc: numbers over a Symbolic
 
-// P A P^T = L L^H, multifrontal. factor: symbolic.factor_size(), filled with NaN on failure.
-// workspace: cholesky_workspace(symbolic) entries.
-Offset cholesky_workspace(const Symbolic& symbolic);
+// P A P^T = L L^H; factor: symbolic.factor_size(), NaN on failure. The schedule is one for the crew's
+// threads.
+Offset cholesky_workspace(const Symbolic& symbolic, const Schedule& schedule);
 template <class T>
-Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const T* values, T* factor,
-                T* workspace);
+Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule, Crew& crew,
+                const T* values, T* factor, T* workspace);
 
 // log det A = 2 sum log L_jj.
 template <class T>
@@ -249,23 +264,24 @@ void cholesky_solve(const Symbolic& symbolic, SolvePart part, const T* factor, c
 // D^{k+1} f(a)[v_1, ..., v_k, w], on the pattern of the embedding; directions[i] are values on that
 // pattern. k = 0 is the selected inverse, weighted as symmetric storage demands: the diagonal once,
 // off-diagonal entries as 2 conj((A^-1)_ij).
-Offset inverse_gradient_workspace(const Symbolic& symbolic, Index k);
+Offset inverse_gradient_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k);
 template <class T>
-void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, const T* factor,
-                      In<const T*> directions, T* gradient, T* workspace);
+void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule,
+                      Crew& crew, const T* factor, In<const T*> directions, T* gradient, T* workspace);
 
 // C_k of DESIGN, section 4: D^k L(a)[v_1, ..., v_k] for k >= 1, in the layout of the factor.
-Offset factor_derivative_workspace(const Symbolic& symbolic, Index k);
+Offset factor_derivative_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k);
 template <class T>
-void factor_derivative(const Symbolic& symbolic, const Embedding& embedding, const T* factor,
-                       In<const T*> directions, T* derivative, T* workspace);
+void factor_derivative(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule,
+                       Crew& crew, const T* factor, In<const T*> directions, T* derivative, T* workspace);
 
 // R_k: the gradient with respect to w of Re sum(cotangent * D^{k+1} L(a)[v_1, ..., v_k, w]), on the pattern
 // of the embedding; the cotangent has the layout of the factor.
-Offset factor_adjoint_workspace(const Symbolic& symbolic, Index k);
+Offset factor_adjoint_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k);
 template <class T>
-void factor_adjoint(const Symbolic& symbolic, const Embedding& embedding, const T* factor, const T* cotangent,
-                    In<const T*> directions, T* gradient, T* workspace);
+void factor_adjoint(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule,
+                    Crew& crew, const T* factor, const T* cotangent, In<const T*> directions, T* gradient,
+                    T* workspace);
 
 // The three slots of t(l, x, y) = sum_ij (P y)_i L(l)_ij x_j, for l in the layout of the factor; x and y
 // are n x k, row-major.

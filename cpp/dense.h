@@ -21,9 +21,9 @@ struct DenseKernels {
   // C(m x n) += sign * A^H * B(k x n), A is k x m.
   void (*gemm_hn)(Index m, Index n, Index k, Real<T> sign, const T* A, Index lda, const T* B, Index ldb, T* C,
                   Index ldc);
-  // Lower triangle of C(n x n) -= A(n x k) * A^H. The strict upper triangle is neither read nor kept:
-  // it may be overwritten.
-  void (*herk)(Index n, Index k, const T* A, Index lda, T* C, Index ldc);
+  // The first n columns, from the diagonal down, of C -= A(m x k) * A^H, m >= n. What is above the diagonal
+  // is neither read nor kept: it may be overwritten.
+  void (*herk)(Index m, Index n, Index k, const T* A, Index lda, T* C, Index ldc);
   // Cholesky of the lower triangle of A(n x n) in place; the strict upper triangle is left alone.
   // Column j fails if its pivot is not greater than floor[j] (or is NaN). Returns n, or the first failing j.
   Index (*potrf)(Index n, const Real<T>* floor, T* A, Index lda);

@@ -24,8 +24,8 @@ struct Kernels {
                       Index ldc) {
     multiply<T, false, false>(m, n, k, sign, view(A, lda), view(B, ldb), view(C, ldc));
   }
-  static void herk(Index n, Index k, const T* A, Index lda, T* C, Index ldc) {
-    multiply<T, true, true>(n, n, k, R(-1), view(A, lda), view(A, lda), view(C, ldc), Part::lower_loose);
+  static void herk(Index m, Index n, Index k, const T* A, Index lda, T* C, Index ldc) {
+    multiply<T, true, true>(m, n, k, R(-1), view(A, lda), view(A, lda), view(C, ldc), Part::lower_loose);
   }
   static Index potrf(Index n, const R* floor, T* A, Index lda) {
     return factor<T>(n, n, floor, view(A, lda));

@@ -4,6 +4,7 @@
 // then the preamble, then the arrays, all little-endian. Cost: a nanosecond per byte or so.
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 

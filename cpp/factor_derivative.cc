@@ -26,7 +26,7 @@
 #include <bit>
 
 #include "core.h"
-#include "dense.h"
+#include "dense_crew.h"
 #include "front.h"
 #include "nilpotent.h"
 #include "schedule.h"
@@ -100,8 +100,7 @@ void lower_triangle(Index n, Real<T> diagonal_factor, T* A, Index lda) {
 
 // L_S in the columns J, formulas (1); the coefficients of the subsets of S are there already.
 template <class T>
-void derive_block(const DenseKernels<T>& kernels, const Coefficients<T>& L, Index s, Subset S, Block J,
-                  T* X) {
+void derive_block(const CrewKernels<T>& kernels, const Coefficients<T>& L, Index s, Subset S, Block J, T* X) {
   const Index ld = J.ld;
   T* P = L.writable(S, s) + J.corner();
   const T* L1 = L(0, s) + J.corner();
@@ -123,25 +122,26 @@ void derive_block(const DenseKernels<T>& kernels, const Coefficients<T>& L, Inde
 }
 
 // All coefficients of L but L_{}, from the leaves up. workspace: the stacks of update matrices of all
-// nonempty subsets, Children::size, and a square.
+// nonempty subsets, and a square for every worker.
 template <class T>
-void derive(const Symbolic& symbolic, const Embedding& embedding, In<const T*> directions,
-            const Coefficients<T>& L, Subset all, T* workspace) {
-  const DenseKernels<T>& kernels = dense<T>();
-  T* X = workspace + all * symbolic.workspace;
-  const Children children(symbolic, reinterpret_cast<Index*>(X + block_square));
-  const auto front_of = [&](Subset S, Index s) -> Front<T> {
-    T* updates = workspace + (S - 1) * symbolic.workspace;
-    return {symbolic.columns(s), symbolic.below(s), L.writable(S, s), updates + symbolic.update[s]};
-  };
-  upward(symbolic, [&](Index s) {
+void derive(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule, Crew& crew,
+            In<const T*> directions, const Coefficients<T>& L, Subset all, T* workspace) {
+  const Offset stacks = schedule.squares.size(schedule.threads);
+  upward(schedule, crew, [&](Index s, Worker worker) {
+    const CrewKernels<T> kernels(dense<T>(), worker.crew);
+    T* X = workspace + all * stacks + worker.id * block_square;
+    const auto front_of = [&](Subset S, Index node) -> Front<T> {
+      T* updates = workspace + (S - 1) * stacks;
+      return {symbolic.columns(node), symbolic.below(node), L.writable(S, node),
+              updates + schedule.squares.at(node, worker.id)};
+    };
     const Index c = symbolic.columns(s), u = symbolic.below(s), ld = c + u;
     for (Subset S = 1; S <= all; ++S) {
       const Front<T> front = front_of(S, s);
       clear(front);
       if (std::has_single_bit(S)) assemble(embedding, s, directions[std::countr_zero(S)], front);
-      children.of(s, [&](Index child) {
-        extend_add(relative_rows(symbolic, child), front_of(S, child).update, front);
+      schedule.for_children(s, [&](Index child) {
+        extend_add(worker, relative_rows(symbolic, child), front_of(S, child).update, front);
       });
     }
     for (Index j = 0; j < c; j += block) {
@@ -163,17 +163,21 @@ void derive(const Symbolic& symbolic, const Embedding& embedding, In<const T*> d
 template <class T>
 struct Reverse {
   const Symbolic& symbolic;
-  const DenseKernels<T>& kernels;
+  const Schedule& schedule;
+  Worker worker;
+  CrewKernels<T> kernels;
   const Coefficients<T>& L;
   Subset all;
-  T* panels;   // of the current front, by subset
   T* updates;  // stacks of the cotangents of update matrices, by subset
+  T* panels;   // of the current front, by subset
   T* squares;  // two by subset
 
+  T* update(Subset S, Index s) const {
+    return updates + S * schedule.squares.size(schedule.threads) + schedule.squares.at(s, worker.id);
+  }
   Front<T> front(Subset S, Index s) const {
     const Offset size = symbolic.panel[s + 1] - symbolic.panel[s];
-    return {symbolic.columns(s), symbolic.below(s), panels + S * size,
-            updates + S * symbolic.workspace + symbolic.update[s]};
+    return {symbolic.columns(s), symbolic.below(s), panels + S * size, update(S, s)};
   }
   T* lambda1(Subset S) const { return squares + S * block_square; }
   T* half(Subset S) const { return squares + (all + 1 + S) * block_square; }
@@ -182,7 +186,7 @@ struct Reverse {
 // Z_S in the rows behind J, and lambda1_S with what they add to it.
 template <class T>
 void reverse_below(const Reverse<T>& sweep, Index s, Subset S, Block J) {
-  const DenseKernels<T>& kernels = sweep.kernels;
+  const CrewKernels<T>& kernels = sweep.kernels;
   const Coefficients<T>& L = sweep.L;
   const Index ld = J.ld, c = sweep.symbolic.columns(s), u = ld - c, behind = c - J.end();
   const Offset corner = J.corner();
@@ -211,7 +215,7 @@ void reverse_below(const Reverse<T>& sweep, Index s, Subset S, Block J) {
 // Z11_S from lambda1 of S and its subsets: two solves with L1 from the right, with a transposition between.
 template <class T>
 void reverse_top(const Reverse<T>& sweep, Index s, Subset S, Block J) {
-  const DenseKernels<T>& kernels = sweep.kernels;
+  const CrewKernels<T>& kernels = sweep.kernels;
   const Index n = J.width, ld = J.ld;
   const auto L1 = [&](Subset part) { return sweep.L(part, s) + J.corner(); };
   T* half = sweep.half(S);
@@ -257,61 +261,76 @@ void reverse_front(const Reverse<T>& sweep, Index s, const T* cotangent) {
   }
 }
 
+Offset derive_workspace(const Schedule& schedule, Offset nonempty) {
+  return nonempty * schedule.squares.size(schedule.threads) + schedule.threads * block_square;
+}
+
+// Entries of the workspace that each worker of the reverse sweep has for itself.
+Offset own_workspace(const Symbolic& symbolic, Offset subsets) {
+  return subsets * (symbolic.max_panel + 2 * block_square);
+}
+
 }  // namespace
 
-Offset factor_derivative_workspace(const Symbolic& symbolic, Index k) {
-  if (simplicial::handles(symbolic, k)) return simplicial::factor_derivative_workspace(symbolic, k);
+Offset factor_derivative_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k) {
+  if (simplicial::handles(symbolic, k)) return simplicial::factor_derivative_workspace(symbolic, schedule, k);
   const Offset nonempty = (Offset{1} << k) - 1;
-  return (nonempty - 1) * symbolic.factor_size() + nonempty * symbolic.workspace + block_square +
-         Children::size(symbolic);
+  return (nonempty - 1) * symbolic.factor_size() + derive_workspace(schedule, nonempty);
 }
 
 template <class T>
-void factor_derivative(const Symbolic& symbolic, const Embedding& embedding, const T* factor,
-                       In<const T*> directions, T* derivative, T* workspace) {
+void factor_derivative(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule,
+                       Crew& crew, const T* factor, In<const T*> directions, T* derivative, T* workspace) {
   if (simplicial::handles(symbolic, directions.size()))
-    return simplicial::factor_derivative(symbolic, embedding, factor, directions, derivative, workspace);
+    return simplicial::factor_derivative(symbolic, embedding, schedule, factor, directions, derivative,
+                                         workspace);
   const Subset all = (Subset{1} << directions.size()) - 1;
   const Coefficients<T> L(symbolic, factor, all, workspace, derivative);
-  derive(symbolic, embedding, directions, L, all, workspace + (all - 1) * symbolic.factor_size());
+  derive(symbolic, embedding, schedule, crew, directions, L, all,
+         workspace + (all - 1) * symbolic.factor_size());
 }
 
-Offset factor_adjoint_workspace(const Symbolic& symbolic, Index k) {
-  if (simplicial::handles(symbolic, k)) return simplicial::factor_adjoint_workspace(symbolic, k);
+Offset factor_adjoint_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k) {
+  if (simplicial::handles(symbolic, k)) return simplicial::factor_adjoint_workspace(symbolic, schedule, k);
   const Offset subsets = Offset{1} << k;
-  return (subsets - 1) * symbolic.factor_size() + subsets * symbolic.workspace +
-         subsets * largest_panel(symbolic) + 2 * subsets * block_square + Children::size(symbolic);
+  return (subsets - 1) * symbolic.factor_size() +
+         std::max(derive_workspace(schedule, subsets - 1),
+                  subsets * schedule.squares.size(schedule.threads) +
+                      schedule.threads * own_workspace(symbolic, subsets));
 }
 
 template <class T>
-void factor_adjoint(const Symbolic& symbolic, const Embedding& embedding, const T* factor, const T* cotangent,
-                    In<const T*> directions, T* gradient, T* workspace) {
+void factor_adjoint(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule,
+                    Crew& crew, const T* factor, const T* cotangent, In<const T*> directions, T* gradient,
+                    T* workspace) {
   if (simplicial::handles(symbolic, directions.size()))
-    return simplicial::factor_adjoint(symbolic, embedding, factor, cotangent, directions, gradient,
+    return simplicial::factor_adjoint(symbolic, embedding, schedule, factor, cotangent, directions, gradient,
                                       workspace);
-  const Subset all = (Subset{1} << directions.size()) - 1;
+  const Offset subsets = Offset{1} << directions.size();
+  const auto all = static_cast<Subset>(subsets - 1);
   T* updates = workspace + all * symbolic.factor_size();
   const Coefficients<T> L(symbolic, factor, all, workspace, updates - symbolic.factor_size());
-  if (all != 0) derive(symbolic, embedding, directions, L, all, updates);
+  if (all != 0) derive(symbolic, embedding, schedule, crew, directions, L, all, updates);
 
-  T* panels = updates + (all + 1) * symbolic.workspace;
-  T* squares = panels + (all + 1) * largest_panel(symbolic);
-  const Children children(symbolic, reinterpret_cast<Index*>(squares + 2 * (all + 1) * block_square));
-  const Reverse<T> sweep{symbolic, dense<T>(), L, all, panels, updates, squares};
-  downward(symbolic, [&](Index s) {
+  T* owned = updates + subsets * schedule.squares.size(schedule.threads);
+  downward(schedule, crew, [&](Index s, Worker worker) {
+    T* panels = owned + worker.id * own_workspace(symbolic, subsets);
+    const Reverse<T> sweep{symbolic, schedule, worker, CrewKernels<T>(dense<T>(), worker.crew), L,
+                           all,      updates,  panels, panels + subsets * symbolic.max_panel};
     reverse_front(sweep, s, cotangent + symbolic.panel[s]);
     write_gradient(symbolic, embedding, s, sweep.front(all, s), gradient);
-    children.of(s, [&](Index child) {
+    schedule.for_children(s, [&](Index child) {
       for (Subset S = 0; S <= all; ++S)
-        extract(relative_rows(symbolic, child), sweep.front(S, s), sweep.front(S, child).update);
+        extract(worker, relative_rows(symbolic, child), sweep.front(S, s), sweep.update(S, child));
     });
   });
 }
 
-#define INSTANTIATE(T)                                                                                     \
-  template void factor_derivative<T>(const Symbolic&, const Embedding&, const T*, In<const T*>, T*, T*);   \
-  template void factor_adjoint<T>(const Symbolic&, const Embedding&, const T*, const T*, In<const T*>, T*, \
-                                  T*);
+#define INSTANTIATE(T)                                                                                    \
+  template void factor_derivative<T>(const Symbolic&, const Embedding&, const Schedule&, Crew&, const T*, \
+                                     In<const T*>, T*, T*);                                               \
+  template void factor_adjoint<T>(const Symbolic&, const Embedding&, const Schedule&, Crew&, const T*,    \
+                                  const T*, In<const T*>, T*, T*);
 ELIMAX_FOR_SCALARS(INSTANTIATE)
 #undef INSTANTIATE
 

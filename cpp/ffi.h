@@ -18,6 +18,7 @@
 
 #include "batch.h"
 #include "core.h"
+#include "schedule.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace elimax {
@@ -145,12 +146,25 @@ class Scratch {
   void* data_;
 };
 
+// How many threads the environment lets one call have: ELIMAX_NUM_THREADS, any number if it is not set, 0 if
+// it is not a positive integer.
+inline int thread_limit() {
+  static const int limit = [] {
+    const char* text = std::getenv("ELIMAX_NUM_THREADS");
+    if (text == nullptr || *text == 0) return Crew::most;
+    char* end;
+    const long number = std::strtol(text, &end, 10);
+    return *end == 0 && number > 0 ? static_cast<int>(std::min<long>(number, Crew::most)) : 0;
+  }();
+  return limit;
+}
+
 // XLA's pool, for the loop of batch.h. XLA's own queue is not instrumented: a library that is gets a task
 // that tells ThreadSanitizer that what was written before it was scheduled was written before it ran.
 class Pool {
  public:
   explicit Pool(ffi::ThreadPool pool) : pool_(pool) {}
-  std::int64_t num_threads() const { return pool_.num_threads(); }
+  std::int64_t num_threads() const { return std::min<std::int64_t>(pool_.num_threads(), thread_limit()); }
   template <class Task>
   void Schedule(Task task) {
 #ifdef __SANITIZE_THREAD__
@@ -173,25 +187,64 @@ class Pool {
   ffi::ThreadPool pool_;
 };
 
+inline ffi::Error out_of_memory(std::size_t bytes) {
+  return ffi::Error(ffi::ErrorCode::kResourceExhausted,
+                    "elimax: out of memory for a workspace of " + std::to_string(bytes) + " bytes");
+}
+inline ffi::Error bad_thread_limit() {
+  return ffi::Error::InvalidArgument(
+      "elimax: the environment variable ELIMAX_NUM_THREADS must be a positive integer or not be set, got '" +
+      std::string(std::getenv("ELIMAX_NUM_THREADS")) + "'");
+}
+
 // Calls body(i, workspace) for every element of a batch, on the threads of XLA's pool, with `workspace`
 // entries of type W per worker. `nanoseconds` predicts one element, within a factor of a few.
 template <class W, class Body>
 ffi::Error for_batch(ffi::ThreadPool threads, Offset batch, double nanoseconds, Offset workspace,
                      const Body& body) {
+  if (thread_limit() == 0) return bad_thread_limit();
   Pool pool(threads);
   const std::size_t bytes = workspace * sizeof(W);
   const auto make = [&] { return Scratch(bytes); };
   if (for_elements(pool, batch, nanoseconds, make,
                    [&](Offset i, const Scratch& scratch) { body(i, scratch.as<W>()); }))
     return ffi::Error::Success();
-  return ffi::Error(ffi::ErrorCode::kResourceExhausted,
-                    "elimax: out of memory for a workspace of " + std::to_string(bytes) + " bytes");
+  return out_of_memory(bytes);
 }
 
 // The same for a body(i) that needs none.
 template <class Body>
 ffi::Error for_batch(ffi::ThreadPool threads, Offset batch, double nanoseconds, const Body& body) {
   return for_batch<char>(threads, batch, nanoseconds, 0, [&](Offset i, char*) { body(i); });
+}
+
+// Calls body(i, schedule, crew, workspace) for every matrix of a batch: side by side where there are enough
+// of them, else one by one with all threads on each, as far as its time is worth that. workspace_of(schedule)
+// is the number of its entries.
+template <class W, class WorkspaceOf, class Body>
+ffi::Error for_matrices(ffi::ThreadPool threads, const Symbolic& symbolic, Offset batch, double nanoseconds,
+                        const WorkspaceOf& workspace_of, const Body& body) try {
+  if (thread_limit() == 0) return bad_thread_limit();
+  Pool pool(threads);
+  const int most = static_cast<int>(pool.num_threads());
+  const int team = batch >= most || symbolic.simplicial()
+                       ? 1
+                       : static_cast<int>(std::clamp(nanoseconds / 100e3, 1.0, 1.0 * most));
+  const auto schedule = symbolic.schedules.of(symbolic, team);
+  const Offset workspace = workspace_of(*schedule);
+  if (team == 1)
+    return for_batch<W>(threads, batch, nanoseconds, workspace, [&](Offset i, W* memory) {
+      Crew alone;
+      body(i, *schedule, alone, memory);
+    });
+  const Scratch memory(workspace * sizeof(W));
+  if (!memory) return out_of_memory(workspace * sizeof(W));
+  with_crew(pool, team, [&](Crew& crew) {
+    for (Offset i = 0; i < batch; ++i) body(i, *schedule, crew, memory.as<W>());
+  });
+  return ffi::Error::Success();
+} catch (const std::bad_alloc&) {
+  return out_of_memory(0);
 }
 
 // Predicted nanoseconds of one sweep over the fronts, and of one over the factor for each right-hand side.

@@ -41,13 +41,14 @@ ffi::Error cholesky_handler(ffi::ThreadPool pool, ffi::AnyBuffer values, ffi::Re
     const Batched<const T> a(values, 1, L.batch());
     const Batched<Index> code(*status, 0), place(*detail, 0);
     count(Counter::factorization, L.batch());
-    const auto factorize = [&](Offset i, T* workspace) {
-      const Status result = cholesky<T>(*symbolic, *embedding, a[i], L[i], workspace);
-      *code[i] = result.code;
-      *place[i] = result.detail;
-    };
-    const ffi::Error error =
-        for_batch<T>(pool, L.batch(), sweep_time(*symbolic), cholesky_workspace(*symbolic), factorize);
+    const ffi::Error error = for_matrices<T>(
+        pool, *symbolic, L.batch(), sweep_time(*symbolic),
+        [&](const Schedule& schedule) { return cholesky_workspace(*symbolic, schedule); },
+        [&](Offset i, const Schedule& schedule, Crew& crew, T* workspace) {
+          const Status result = cholesky<T>(*symbolic, *embedding, schedule, crew, a[i], L[i], workspace);
+          *code[i] = result.code;
+          *place[i] = result.detail;
+        });
     if (error.failure()) return error;
     return first_failure(
         L.batch(), [&](Offset i) { return Status{*code[i], *place[i]}; },
@@ -99,10 +100,12 @@ ffi::Error inverse_gradient_handler(ffi::ThreadPool pool, ffi::AnyBuffer factor,
     const Batched<const T> L(factor, 1, result.batch());
     const Directions<T> v(directions, result.batch());
     count(Counter::inverse_gradient, result.batch());
-    return for_batch<T>(pool, result.batch(), 2 * (v.order() + 1) * sweep_time(*symbolic),
-                        inverse_gradient_workspace(*symbolic, v.order()), [&](Offset i, T* workspace) {
-                          inverse_gradient<T>(*symbolic, *embedding, L[i], v[i], result[i], workspace);
-                        });
+    return for_matrices<T>(
+        pool, *symbolic, result.batch(), 2 * (v.order() + 1) * sweep_time(*symbolic),
+        [&](const Schedule& schedule) { return inverse_gradient_workspace(*symbolic, schedule, v.order()); },
+        [&](Offset i, const Schedule& schedule, Crew& crew, T* workspace) {
+          inverse_gradient<T>(*symbolic, *embedding, schedule, crew, L[i], v[i], result[i], workspace);
+        });
   });
 }
 

@@ -18,10 +18,12 @@ ffi::Error factor_derivative_handler(ffi::ThreadPool pool, ffi::AnyBuffer factor
     const Batched<const T> L(factor, 1, result.batch());
     const Directions<T> v(directions, result.batch());
     count(Counter::factor_derivative, result.batch());
-    return for_batch<T>(pool, result.batch(), 2 * v.order() * sweep_time(*symbolic),
-                        factor_derivative_workspace(*symbolic, v.order()), [&](Offset i, T* workspace) {
-                          factor_derivative<T>(*symbolic, *embedding, L[i], v[i], result[i], workspace);
-                        });
+    return for_matrices<T>(
+        pool, *symbolic, result.batch(), 2 * v.order() * sweep_time(*symbolic),
+        [&](const Schedule& schedule) { return factor_derivative_workspace(*symbolic, schedule, v.order()); },
+        [&](Offset i, const Schedule& schedule, Crew& crew, T* workspace) {
+          factor_derivative<T>(*symbolic, *embedding, schedule, crew, L[i], v[i], result[i], workspace);
+        });
   });
 }
 
@@ -38,10 +40,12 @@ ffi::Error factor_adjoint_handler(ffi::ThreadPool pool, ffi::AnyBuffer factor, f
     const Batched<const T> L(factor, 1, result.batch()), ct(cotangent, 1, result.batch());
     const Directions<T> v(directions, result.batch());
     count(Counter::factor_adjoint, result.batch());
-    return for_batch<T>(pool, result.batch(), 2 * (v.order() + 1) * sweep_time(*symbolic),
-                        factor_adjoint_workspace(*symbolic, v.order()), [&](Offset i, T* workspace) {
-                          factor_adjoint<T>(*symbolic, *embedding, L[i], ct[i], v[i], result[i], workspace);
-                        });
+    return for_matrices<T>(
+        pool, *symbolic, result.batch(), 2 * (v.order() + 1) * sweep_time(*symbolic),
+        [&](const Schedule& schedule) { return factor_adjoint_workspace(*symbolic, schedule, v.order()); },
+        [&](Offset i, const Schedule& schedule, Crew& crew, T* workspace) {
+          factor_adjoint<T>(*symbolic, *embedding, schedule, crew, L[i], ct[i], v[i], result[i], workspace);
+        });
   });
 }
 

@@ -3,7 +3,7 @@
 // The front of a supernode with c columns and u rows below them is the Hermitian matrix
 //
 //     F = [ F11  F21^H ]   panel  = [F11; F21], (c+u) x c with leading dimension c+u,
-//         [ F21  F22   ]   update = F22, u x u with leading dimension u.
+//         [ F21  F22   ]   update = F22, u x u, stored as a square or as trapezoids.
 //
 // Upwards a front is assembled from values of A and the children's update matrices (extend-add: Duff and
 // Reid, TOMS 9, 1983; Liu, SIAM Review 34, 1992); only lower triangles count. Downwards each child's
@@ -13,10 +13,60 @@
 #include <algorithm>
 
 #include "core.h"
+#include "schedule.h"
 
 namespace elimax {
 
-template <class T>
+// A matrix of order n by columns. Entry (i, j) lies at to(j) + i.
+class Square {
+ public:
+  explicit Square(Index n) : n_(n) {}
+  Offset size() const { return static_cast<Offset>(n_) * n_; }
+  Offset to(Index j) const { return static_cast<Offset>(j) * n_; }
+
+ private:
+  Index n_;
+};
+
+// The lower triangle of a matrix of order n as blocks of columns, each a rectangle of the rows from its first
+// on: little more than half of a square, and a few dense blocks. Entry (i, j) lies at to(j) + i, for i from
+// the first row of the block of j on; to() is called for increasing j.
+class Trapezoids {
+ public:
+  explicit Trapezoids(Index n) : n_(n), width_(is_square(n) ? n : (n + 511) / 512 * 64), end_(width_) {}
+  // Whether there is one block only.
+  static bool is_square(Index n) { return n <= 64; }
+  Offset size() const {
+    Offset sum = 0;
+    for_blocks([&](Index, Index columns, Index rows, Offset) { sum += static_cast<Offset>(columns) * rows; });
+    return sum;
+  }
+  Offset to(Index j) {
+    while (j >= end_) {
+      start_ += static_cast<Offset>(width_) * (n_ - first_);
+      first_ = end_;
+      end_ = std::min(end_ + width_, n_);
+    }
+    return start_ + static_cast<Offset>(j - first_) * (n_ - first_) - first_;
+  }
+  // Calls body(first, columns, rows, start) for every block: it owns the columns from `first` on and lies at
+  // `start`, column-major with leading dimension `rows`.
+  template <class Body>
+  void for_blocks(const Body& body) const {
+    Offset start = 0;
+    for (Index first = 0; first < n_; first += width_) {
+      const Index columns = std::min(width_, n_ - first), rows = n_ - first;
+      body(first, columns, rows, start);
+      start += static_cast<Offset>(columns) * rows;
+    }
+  }
+
+ private:
+  Index n_, width_, first_ = 0, end_;
+  Offset start_ = 0;
+};
+
+template <class T, class Storage = Square>
 struct Front {
   Index c, u;
   T* panel;
@@ -24,14 +74,14 @@ struct Front {
 
   Index size() const { return c + u; }
   Offset panel_size() const { return static_cast<Offset>(c + u) * c; }
-  Offset update_size() const { return static_cast<Offset>(u) * u; }
+  Offset update_size() const { return Storage(u).size(); }
   T* below() const { return panel + c; }  // F21
 };
 
-// The front of s whose panel lies in an array like the factor, its update matrix in the stacks.
+// The front of s whose panel lies in an array like the factor, its update matrix at `update`.
 template <class T>
-Front<T> front_of(const Symbolic& symbolic, Index s, T* panels, T* updates) {
-  return {symbolic.columns(s), symbolic.below(s), panels + symbolic.panel[s], updates + symbolic.update[s]};
+Front<T> front_of(const Symbolic& symbolic, Index s, T* panels, T* update) {
+  return {symbolic.columns(s), symbolic.below(s), panels + symbolic.panel[s], update};
 }
 
 // Where the rows below s sit in the front of its parent.
@@ -39,17 +89,10 @@ inline In<Index> relative_rows(const Symbolic& symbolic, Index s) {
   return {symbolic.relative.data() + symbolic.row_ptr[s], static_cast<std::size_t>(symbolic.below(s))};
 }
 
-inline Offset largest_panel(const Symbolic& symbolic) {
-  Offset size = 0;
-  for (Index s = 0; s < symbolic.supernodes(); ++s)
-    size = std::max(size, symbolic.panel[s + 1] - symbolic.panel[s]);
-  return size;
-}
-
 // F <- the entries of A(values) that supernode s owns, zero elsewhere. Imaginary parts of the diagonal are
 // dropped.
-template <class T>
-void assemble(const Embedding& embedding, Index s, const T* values, Front<T> front) {
+template <class T, class Storage>
+void assemble(const Embedding& embedding, Index s, const T* values, Front<T, Storage> front) {
   for (Offset p = embedding.ptr[s]; p < embedding.ptr[s + 1]; ++p) {
     const Index source = embedding.source[p];
     front.panel[embedding.target[p]] = source >= 0 ? values[source] : conjugate(values[~source]);
@@ -76,48 +119,73 @@ inline Index consecutive_tail(In<Index> relative) {
   return u - tail < 8 ? u : tail;
 }
 
-// Lower triangle of F(relative, relative) += lower triangle of `child`.
-template <class T>
-void extend_add(In<Index> relative, const T* child, Front<T> front) {
+// Lower triangle of F(relative, relative) += lower triangle of the update matrix of a child, of which the
+// columns from `begin` to `end` - 1.
+template <class T, class Storage>
+void extend_add_columns(In<Index> relative, const T* child, Front<T, Storage> front, Index begin, Index end) {
   const Index u = static_cast<Index>(relative.size());
   const Index tail = consecutive_tail(relative);
-  for (Index j = 0; j < u; ++j, child += u) {
+  Storage from(u), to(front.u);
+  for (Index j = begin; j < end; ++j) {
+    const T* source = child + from.to(j);
     const bool eliminated = relative[j] < front.c;
     T* column = eliminated ? front.panel + static_cast<Offset>(relative[j]) * front.size()
-                           : front.update + static_cast<Offset>(relative[j] - front.c) * front.u;
+                           : front.update + to.to(relative[j] - front.c);
     const Index shift = eliminated ? 0 : front.c;
     Index i = j;
-    for (; i < tail; ++i) column[relative[i] - shift] += child[i];
+    for (; i < tail; ++i) column[relative[i] - shift] += source[i];
     if (i == u) continue;
     T* run = column + (relative[i] - shift);
-    const T* addend = child + i;
+    const T* addend = source + i;
     for (Index r = 0; r < u - i; ++r) run[r] += addend[r];
   }
 }
 
-// Calls body(j, width) for blocks of columns that cover the lower triangle of order n by rectangles
-// of rows j .. n-1.
-template <class Body>
-void for_lower_blocks(Index n, Body body) {
-  constexpr Index block = 64;
-  for (Index j = 0; j < n; j += block) body(j, std::min(block, n - j));
+template <class T, class Storage>
+void extend_add(Worker worker, In<Index> relative, const T* child, Front<T, Storage> front) {
+  const Index u = static_cast<Index>(relative.size());
+  if constexpr (std::is_same_v<Storage, Trapezoids>)
+    if (Trapezoids::is_square(u) && Trapezoids::is_square(front.u))
+      return extend_add_columns(relative, child, Front<T>{front.c, front.u, front.panel, front.update}, 0, u);
+  share_out(worker, u, u / 2,
+            [&](Index begin, Index end) { extend_add_columns(relative, child, front, begin, end); });
 }
 
-// Copies the first `columns` columns of the lower triangle of A(n x n) to the rows of the upper one,
-// conjugated.
+// Blocks of columns that cover the lower triangle of order n by rectangles of rows j .. n-1: how many there
+// are, and j and the width of the k-th.
+inline constexpr Index lower_block_width = 64;
+inline Index lower_blocks(Index n) { return (n + lower_block_width - 1) / lower_block_width; }
+inline std::pair<Index, Index> lower_block(Index n, Index k) {
+  return {k * lower_block_width, std::min(lower_block_width, n - k * lower_block_width)};
+}
+// Calls body(j, width) for all of them.
+template <class Body>
+void for_lower_blocks(Index n, Body body) {
+  for (Index k = 0; k < lower_blocks(n); ++k) {
+    const auto [j, width] = lower_block(n, k);
+    body(j, width);
+  }
+}
+
+// Copies the columns from `begin` to `end` - 1 of the lower triangle of A(n x n) to the rows of the upper
+// one, conjugated.
 template <class T>
-void mirror(Index n, Index columns, T* A, Index lda) {
+void mirror(Index n, Index begin, Index end, T* A, Index lda) {
   constexpr Index block = 16;  // both a block and its image stay in the first-level cache
-  for (Index j0 = 0; j0 < columns; j0 += block)
+  for (Index j0 = begin; j0 < end; j0 += block)
     for (Index i0 = j0; i0 < n; i0 += block)
-      for (Index j = j0; j < std::min(j0 + block, columns); ++j)
+      for (Index j = j0; j < std::min(j0 + block, end); ++j)
         for (Index i = std::max(i0, j + 1); i < std::min(i0 + block, n); ++i)
           A[j + static_cast<Offset>(i) * lda] = conjugate(A[i + static_cast<Offset>(j) * lda]);
+}
+template <class T>
+void mirror(Index n, Index columns, T* A, Index lda) {
+  mirror(n, 0, columns, A, lda);
 }
 
 // child <- F(relative, relative), full squares. F11 and F22 are full squares, too.
 template <class T>
-void extract(In<Index> relative, const Front<T>& front, T* child) {
+void extract(Worker worker, In<Index> relative, const Front<T>& front, T* child) {
   const Index u = static_cast<Index>(relative.size());
   const Index split =
       static_cast<Index>(std::lower_bound(relative.begin(), relative.end(), front.c) - relative.begin());
@@ -127,13 +195,16 @@ void extract(In<Index> relative, const Front<T>& front, T* child) {
     for (; i < tail; ++i) target[i] = column[relative[i] - shift];
     if (i < u) std::copy_n(column + (relative[i] - shift), u - i, target + i);
   };
-  for (Index j = 0; j < split; ++j)  // from F11 and F21
-    copy(front.panel + static_cast<Offset>(relative[j]) * front.size(), 0, 0,
-         child + static_cast<Offset>(j) * u);
-  for (Index j = split; j < u; ++j)  // from F22
-    copy(front.update + static_cast<Offset>(relative[j] - front.c) * front.u, front.c, split,
-         child + static_cast<Offset>(j) * u);
-  mirror(u, split, child, u);  // from F21^H
+  share_out(worker, u, u, [&](Index begin, Index end) {
+    for (Index j = begin; j < std::min(end, split); ++j)  // from F11 and F21
+      copy(front.panel + static_cast<Offset>(relative[j]) * front.size(), 0, 0,
+           child + static_cast<Offset>(j) * u);
+    for (Index j = std::max(begin, split); j < end; ++j)  // from F22
+      copy(front.update + static_cast<Offset>(relative[j] - front.c) * front.u, front.c, split,
+           child + static_cast<Offset>(j) * u);
+  });
+  share_out(worker, split, u,
+            [&](Index begin, Index end) { mirror(u, begin, end, child, u); });  // from F21^H
 }
 
 // The gradient of a function of A with respect to the values that supernode s owns, from the front of its

@@ -6,6 +6,7 @@
 // analyze() for a Symbolic; a look-up if the structure is pinned already.
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <functional>
 #include <new>

@@ -24,7 +24,7 @@
 #include <bit>
 
 #include "core.h"
-#include "dense.h"
+#include "dense_crew.h"
 #include "front.h"
 #include "nilpotent.h"
 #include "schedule.h"
@@ -35,12 +35,13 @@ namespace {
 
 // X(n x n) += (L L^H)^-1 = M^H M with M = L^-1, for the lower triangle L; M: n^2 entries. 2/3 n^3 flops.
 template <class T>
-void add_inverse_gram(const DenseKernels<T>& kernels, Index n, const T* L, Index ldl, T* X, Index ldx, T* M) {
+void add_inverse_gram(const CrewKernels<T>& kernels, Index n, const T* L, Index ldl, T* X, Index ldx, T* M) {
   // By blocks of rows: the rows of I L^-1 end at the diagonal.
-  for_lower_blocks(n, [&](Index i, Index width) {
+  kernels.side_by_side(lower_blocks(n), 1.0 * n * n * n / 3, [&](const CrewKernels<T>& own, Index k) {
+    const auto [i, width] = lower_block(n, k);
     for (Index j = 0; j < i + width; ++j)
       for (Index r = i; r < i + width; ++r) M[r + static_cast<Offset>(j) * n] = T(r == j);
-    kernels.trsm_n(width, i + width, L, ldl, M + i, n);
+    own.trsm_n(width, i + width, L, ldl, M + i, n);
   });
   for_lower_blocks(n, [&](Index i, Index width) {
     kernels.gemm_hn(width, i + width, n - i, 1, M + i + static_cast<Offset>(i) * n, n, M + i, n, X + i, ldx);
@@ -48,30 +49,31 @@ void add_inverse_gram(const DenseKernels<T>& kernels, Index n, const T* L, Index
   mirror(n, n, X, ldx);
 }
 
-// What the two sweeps share.
+// What the two sweeps share, as the worker sees it who visits a supernode.
 template <class T>
 struct Sweep {
   const Symbolic& symbolic;
-  const Embedding& embedding;
-  const DenseKernels<T>& kernels;
+  const Schedule& schedule;
+  Worker worker;
+  CrewKernels<T> kernels;
   const T* factor;
-  In<const T*> directions;
   Subset all;       // the whole set
   T* coefficients;  // per nonempty subset: panels of all fronts
   T* updates;       // per subset: the stacks of update matrices
   T* Y_panels;      // per subset: a panel of the current front, one after the other
   T* Z_panels;      // per subset: a panel of the current front, one after the other
   T* work;          // one panel
-  Children children;
 
-  T* updates_of(Subset S) const { return updates + S * symbolic.workspace; }
+  T* update(Subset S, Index s) const {
+    return updates + S * schedule.squares.size(schedule.threads) + schedule.squares.at(s, worker.id);
+  }
   // The front of s in A + sum e_i V_i, S nonempty: [F11_S; F21_S], once eliminated [F11_S; R_S].
   Front<T> front(Subset S, Index s) const {
-    return front_of(symbolic, s, coefficients + (S - 1) * symbolic.factor_size(), updates_of(S));
+    return front_of(symbolic, s, coefficients + (S - 1) * symbolic.factor_size(), update(S, s));
   }
   // The front of s in the inverse: [Z11_S; Z21_S] and Z22_S.
   Front<T> inverse_front(Subset S, Index s) const {
-    return {symbolic.columns(s), symbolic.below(s), Z_panel(S, s), updates_of(S) + symbolic.update[s]};
+    return {symbolic.columns(s), symbolic.below(s), Z_panel(S, s), update(S, s)};
   }
   // Y_S of the current front below an auxiliary square.
   T* Y_panel(Subset S, Index s) const { return Y_panels + S * panel_size(s); }
@@ -147,7 +149,7 @@ void eliminate(const Sweep<T>& sweep, Index s) {
   expand_base_below(sweep, s);
   for (Subset S = 1; S <= sweep.all; ++S)
     congruence(sweep, sweep.Y_panel(0, s) + sweep.symbolic.columns(s), sweep.front(S, s));
-  if (sweep.directions.size() < 2) return;  // K R^H has no coefficient of a single direction
+  if (sweep.all < 2) return;  // K R^H has no coefficient of a single direction
 
   expand_base_top(sweep, s);
   for (Subset S = 1; S < sweep.all; ++S) expand(sweep, s, S);
@@ -194,60 +196,68 @@ void invert(const Sweep<T>& sweep, Index s) {
   }
 }
 
+// Entries of the workspace that each worker has for itself.
+Offset own_workspace(const Symbolic& symbolic, Subset all) {
+  return (2 * (Offset{all} + 1) + 1) * symbolic.max_panel;
+}
+
 }  // namespace
 
-Offset inverse_gradient_workspace(const Symbolic& symbolic, Index k) {
-  if (simplicial::handles(symbolic, k)) return simplicial::inverse_gradient_workspace(symbolic, k);
-  const Offset subsets = Offset{1} << k;
-  return (subsets - 1) * symbolic.factor_size() + subsets * symbolic.workspace +
-         (2 * subsets + 1) * largest_panel(symbolic) + Children::size(symbolic);
+Offset inverse_gradient_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k) {
+  if (simplicial::handles(symbolic, k)) return simplicial::inverse_gradient_workspace(symbolic, schedule, k);
+  const Subset all = (Subset{1} << k) - 1;
+  return all * symbolic.factor_size() + (Offset{all} + 1) * schedule.squares.size(schedule.threads) +
+         schedule.threads * own_workspace(symbolic, all);
 }
 
 template <class T>
-void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, const T* factor,
-                      In<const T*> directions, T* gradient, T* workspace) {
+void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule,
+                      Crew& crew, const T* factor, In<const T*> directions, T* gradient, T* workspace) {
   if (simplicial::handles(symbolic, directions.size()))
-    return simplicial::inverse_gradient(symbolic, embedding, factor, directions, gradient, workspace);
+    return simplicial::inverse_gradient(symbolic, embedding, schedule, factor, directions, gradient,
+                                        workspace);
   const Subset all = (Subset{1} << directions.size()) - 1;
-  const Offset panel_size = largest_panel(symbolic);
-  T* coefficients = workspace;
-  T* updates = coefficients + all * symbolic.factor_size();
-  T* Y_panels = updates + (all + 1) * symbolic.workspace;
-  T* Z_panels = Y_panels + (all + 1) * panel_size;
-  T* work = Z_panels + (all + 1) * panel_size;
-  const Sweep<T> sweep{
-      symbolic,   embedding, dense<T>(),   factor,
-      directions, all,       coefficients, updates,
-      Y_panels,   Z_panels,  work,         Children(symbolic, reinterpret_cast<Index*>(work + panel_size))};
+  const Offset panels = (Offset{all} + 1) * symbolic.max_panel;
+  const DenseKernels<T>& kernels = dense<T>();
+  T* updates = workspace + all * symbolic.factor_size();
+  T* owned = updates + (Offset{all} + 1) * schedule.squares.size(schedule.threads);
+  const auto sweep_of = [&](Worker worker) -> Sweep<T> {
+    T* own = owned + worker.id * own_workspace(symbolic, all);
+    return {symbolic, schedule,     worker,          CrewKernels<T>(kernels, worker.crew),
+            factor,   all,          workspace,       updates,
+            own,      own + panels, own + 2 * panels};
+  };
 
   if (all != 0)
-    upward(symbolic, [&](Index s) {
+    upward(schedule, crew, [&](Index s, Worker worker) {
+      const Sweep<T> sweep = sweep_of(worker);
       for (Subset S = 1; S <= all; ++S) {
         clear(sweep.front(S, s));
         if (std::has_single_bit(S))
           assemble(embedding, s, directions[std::countr_zero(S)], sweep.front(S, s));
       }
-      sweep.children.of(s, [&](Index child) {
+      schedule.for_children(s, [&](Index child) {
         for (Subset S = 1; S <= all; ++S)
-          extend_add(relative_rows(symbolic, child), sweep.front(S, child).update, sweep.front(S, s));
+          extend_add(worker, relative_rows(symbolic, child), sweep.update(S, child), sweep.front(S, s));
       });
       eliminate(sweep, s);
       return true;
     });
 
-  downward(symbolic, [&](Index s) {
+  downward(schedule, crew, [&](Index s, Worker worker) {
+    const Sweep<T> sweep = sweep_of(worker);
     invert(sweep, s);
     write_gradient(symbolic, embedding, s, sweep.inverse_front(all, s), gradient);
-    sweep.children.of(s, [&](Index child) {
+    schedule.for_children(s, [&](Index child) {
       for (Subset S = 0; S <= all; ++S)
-        extract(relative_rows(symbolic, child), sweep.inverse_front(S, s),
-                sweep.inverse_front(S, child).update);
+        extract(worker, relative_rows(symbolic, child), sweep.inverse_front(S, s), sweep.update(S, child));
     });
   });
 }
 
-#define INSTANTIATE(T) \
-  template void inverse_gradient<T>(const Symbolic&, const Embedding&, const T*, In<const T*>, T*, T*);
+#define INSTANTIATE(T)                                                                                   \
+  template void inverse_gradient<T>(const Symbolic&, const Embedding&, const Schedule&, Crew&, const T*, \
+                                    In<const T*>, T*, T*);
 ELIMAX_FOR_SCALARS(INSTANTIATE)
 #undef INSTANTIATE
 

@@ -48,10 +48,10 @@ void extend_add(const Column& child, const T* update, Index u, T* x, T* F22) {
   }
 }
 
-Offset cholesky_workspace(const Symbolic& symbolic);
+Offset cholesky_workspace(const Symbolic& symbolic, const Schedule& schedule);
 template <class T>
-Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const T* values, T* factor,
-                T* workspace);
+Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule,
+                const T* values, T* factor, T* workspace);
 
 Offset solve_workspace(const Symbolic& symbolic, Index k);
 template <class T>
@@ -63,20 +63,20 @@ inline bool handles(const Symbolic& symbolic, std::size_t directions) {
   return symbolic.simplicial() && directions <= 2;
 }
 
-Offset inverse_gradient_workspace(const Symbolic& symbolic, Index k);
+Offset inverse_gradient_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k);
 template <class T>
-void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, const T* factor,
-                      In<const T*> directions, T* gradient, T* workspace);
+void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule,
+                      const T* factor, In<const T*> directions, T* gradient, T* workspace);
 
-Offset factor_derivative_workspace(const Symbolic& symbolic, Index k);
+Offset factor_derivative_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k);
 template <class T>
-void factor_derivative(const Symbolic& symbolic, const Embedding& embedding, const T* factor,
-                       In<const T*> directions, T* derivative, T* workspace);
+void factor_derivative(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule,
+                       const T* factor, In<const T*> directions, T* derivative, T* workspace);
 
-Offset factor_adjoint_workspace(const Symbolic& symbolic, Index k);
+Offset factor_adjoint_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k);
 template <class T>
-void factor_adjoint(const Symbolic& symbolic, const Embedding& embedding, const T* factor, const T* cotangent,
-                    In<const T*> directions, T* gradient, T* workspace);
+void factor_adjoint(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule,
+                    const T* factor, const T* cotangent, In<const T*> directions, T* gradient, T* workspace);
 
 // The three slots of factor_product.cc.
 template <class T>

@@ -17,6 +17,7 @@
 
 #include "breakdown.h"
 #include "dense.h"
+#include "schedule.h"
 #include "simplicial.h"
 
 namespace elimax::simplicial {
@@ -44,20 +45,22 @@ void subtract_square(Index u, const T* x, Real<T> inverse, T* U) {
   }
 }
 
-Offset stacks_or_vectors(const Symbolic& symbolic) {
-  return std::max(symbolic.workspace, conclude_workspace(symbolic));
+Offset stacks_or_vectors(const Symbolic& symbolic, const Schedule& schedule) {
+  return std::max(schedule.squares.shared, conclude_workspace(symbolic));
 }
 
 }  // namespace
 
-Offset cholesky_workspace(const Symbolic& symbolic) { return stacks_or_vectors(symbolic) + symbolic.n; }
+Offset cholesky_workspace(const Symbolic& symbolic, const Schedule& schedule) {
+  return stacks_or_vectors(symbolic, schedule) + symbolic.n;
+}
 
 template <class T>
-Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const T* values, T* factor,
-                T* workspace) {
+Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule,
+                const T* values, T* factor, T* workspace) {
   using R = Real<T>;
   T* updates = workspace;
-  auto* waiting = reinterpret_cast<Index*>(workspace + stacks_or_vectors(symbolic));
+  auto* waiting = reinterpret_cast<Index*>(workspace + stacks_or_vectors(symbolic, schedule));
   Index n_waiting = 0;  // columns whose parents are still to come
   const DenseKernels<T>& kernels = dense<T>();
   Index failed = none;
@@ -66,13 +69,13 @@ Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const T* v
     const Column column(symbolic, j);
     const Index u = column.u;
     T* x = factor + column.start;
-    T* U = updates + symbolic.update[j];
+    T* U = updates + schedule.squares.offset[j];
     assemble(embedding, j, u, values, x);
     std::fill_n(U, static_cast<Offset>(u) * u, T{});
     const R floor = std::numeric_limits<R>::epsilon() * std::abs(real_part(x[0]));
     for (; n_waiting > 0 && symbolic.parent[waiting[n_waiting - 1]] == j; --n_waiting) {
       const Index child = waiting[n_waiting - 1];
-      extend_add(Column(symbolic, child), updates + symbolic.update[child], u, x, U);
+      extend_add(Column(symbolic, child), updates + schedule.squares.offset[child], u, x, U);
     }
 
     const R d = real_part(x[0]);
@@ -85,13 +88,14 @@ Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const T* v
     x[0] = root;
     if (u < many) subtract_square(u, x + 1, inverse, U);
     for (Index i = 1; i <= u; ++i) x[i] *= inverse_root;
-    if (u >= many) kernels.herk(u, 1, x + 1, u, U, u);
+    if (u >= many) kernels.herk(u, u, 1, x + 1, u, U, u);
     if (u > 0) waiting[n_waiting++] = j;
   }
   return conclude(symbolic, embedding, values, failed, smallest, factor, workspace);
 }
 
-#define INSTANTIATE(T) template Status cholesky<T>(const Symbolic&, const Embedding&, const T*, T*, T*);
+#define INSTANTIATE(T) \
+  template Status cholesky<T>(const Symbolic&, const Embedding&, const Schedule&, const T*, T*, T*);
 ELIMAX_FOR_SCALARS(INSTANTIATE)
 #undef INSTANTIATE
 

@@ -35,10 +35,11 @@ struct Sweep {
   using N = Nilpotent<T, K>;
   const Symbolic& symbolic;
   const Embedding& embedding;
+  const Schedule& schedule;
   const T* factor;
   In<const T*> directions;
-  N* updates;   // stacks, as in fronts
-  Index* tree;  // memory for what is known of the tree: 2 n
+  N* updates;      // stacks, as in fronts
+  Index* waiting;  // memory for n columns whose parents are still to come
 };
 
 // The entries of the directions in column j, zero elsewhere.
@@ -84,18 +85,18 @@ template <class T, int K, class Place, class Done>
 void derive(const Sweep<T, K>& sweep, Place column_of, Done done) {
   using N = Nilpotent<T, K>;
   const Symbolic& symbolic = sweep.symbolic;
-  Index* waiting = sweep.tree;
+  Index* waiting = sweep.waiting;
   Index n_waiting = 0;
   for (Index j = 0; j < symbolic.n; ++j) {
     const Column column(symbolic, j);
     const Index u = column.u;
     N* x = column_of(j);
-    N* U = sweep.updates + symbolic.update[j];
+    N* U = sweep.updates + sweep.schedule.squares.offset[j];
     assemble(sweep, j, u, x);
     std::fill_n(U, static_cast<Offset>(u) * u, N{});
     for (; n_waiting > 0 && symbolic.parent[waiting[n_waiting - 1]] == j; --n_waiting) {
       const Index child = waiting[n_waiting - 1];
-      extend_add(Column(symbolic, child), sweep.updates + symbolic.update[child], u, x, U);
+      extend_add(Column(symbolic, child), sweep.updates + sweep.schedule.squares.offset[child], u, x, U);
     }
     eliminate(sweep.factor + column.start, u, x, U);
     if (u > 0) waiting[n_waiting++] = j;
@@ -132,11 +133,10 @@ void reverse_sweep(const Sweep<T, K>& sweep, const Nilpotent<T, K>* L, Lambda la
   using N = Nilpotent<T, K>;
   const Symbolic& symbolic = sweep.symbolic;
   const Embedding& embedding = sweep.embedding;
-  const Children children(symbolic, sweep.tree);
   for (Index j = symbolic.n; j-- > 0;) {
     const Column column(symbolic, j);
     const Index u = column.u;
-    const N* Z22 = sweep.updates + symbolic.update[j];
+    const N* Z22 = sweep.updates + sweep.schedule.squares.offset[j];
     lambda(column, L[column.start], z);
     reverse(L + column.start, u, Z22, z, z + symbolic.max_rows);
 
@@ -146,9 +146,9 @@ void reverse_sweep(const Sweep<T, K>& sweep, const Nilpotent<T, K>* L, Lambda la
       const T value = Real<T>(i == 0 ? 1 : 2) * z[i][N::all];
       gradient[source ^ (source >> 31)] = source >= 0 ? conjugate(value) : value;
     }
-    children.of(j, [&](Index c) {
+    sweep.schedule.for_children(j, [&](Index c) {
       const Column child(symbolic, c);
-      N* Z = sweep.updates + symbolic.update[c];
+      N* Z = sweep.updates + sweep.schedule.squares.offset[c];
       for (Index i = 0; i < child.u; ++i) Z[i] = z[child.parent[i]];
       for (Index k = 1; k < child.u; ++k) {
         Z += child.u;
@@ -161,14 +161,14 @@ void reverse_sweep(const Sweep<T, K>& sweep, const Nilpotent<T, K>* L, Lambda la
 
 // What G_k and R_k have in common: the coefficients of L, which for k = 0 is the factor, then the sweep down.
 template <class T, int K, class Lambda>
-void gradient_of(const Symbolic& symbolic, const Embedding& embedding, const T* factor,
-                 In<const T*> directions, Lambda lambda, T* gradient, T* workspace) {
+void gradient_of(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule,
+                 const T* factor, In<const T*> directions, Lambda lambda, T* gradient, T* workspace) {
   using N = Nilpotent<T, K>;
   N* L = reinterpret_cast<N*>(workspace);
   N* updates = L + (K == 0 ? 0 : symbolic.factor_size());
-  N* columns = updates + symbolic.workspace;
-  auto* tree = reinterpret_cast<Index*>(columns + 2 * symbolic.max_rows);
-  const Sweep<T, K> sweep{symbolic, embedding, factor, directions, updates, tree};
+  N* columns = updates + schedule.squares.shared;
+  auto* waiting = reinterpret_cast<Index*>(columns + 2 * symbolic.max_rows);
+  const Sweep<T, K> sweep{symbolic, embedding, schedule, factor, directions, updates, waiting};
   if constexpr (K == 0) {
     reverse_sweep(sweep, reinterpret_cast<const N*>(factor), lambda, gradient, columns);
   } else {
@@ -177,9 +177,9 @@ void gradient_of(const Symbolic& symbolic, const Embedding& embedding, const T* 
   }
 }
 
-Offset gradient_workspace(const Symbolic& symbolic, Index k) {
+Offset gradient_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k) {
   const Offset coefficients = k == 0 ? 0 : symbolic.factor_size();
-  return numbers(coefficients + symbolic.workspace + 2 * symbolic.max_rows, k) + Children::size(symbolic);
+  return numbers(coefficients + schedule.squares.shared + 2 * symbolic.max_rows, k) + symbolic.n;
 }
 
 // Calls body with the number of directions as a constant.
@@ -192,13 +192,13 @@ void with_order(std::size_t k, Body body) {
 
 }  // namespace
 
-Offset inverse_gradient_workspace(const Symbolic& symbolic, Index k) {
-  return gradient_workspace(symbolic, k);
+Offset inverse_gradient_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k) {
+  return gradient_workspace(symbolic, schedule, k);
 }
 
 template <class T>
-void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, const T* factor,
-                      In<const T*> directions, T* gradient, T* workspace) {
+void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule,
+                      const T* factor, In<const T*> directions, T* gradient, T* workspace) {
   with_order(directions.size(), [&](auto order) {
     using N = Nilpotent<T, order()>;
     const auto lambda = [](const Column& column, const N& s, N* z) {
@@ -206,23 +206,23 @@ void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, cons
       const auto inverse = inverse_of(real_part(s));
       for (Subset S = 0; S <= N::all; ++S) z[0][S] = inverse[S];
     };
-    gradient_of<T, order()>(symbolic, embedding, factor, directions, lambda, gradient, workspace);
+    gradient_of<T, order()>(symbolic, embedding, schedule, factor, directions, lambda, gradient, workspace);
   });
 }
 
-Offset factor_derivative_workspace(const Symbolic& symbolic, Index k) {
-  return numbers(symbolic.workspace + symbolic.max_rows, k) + symbolic.n;
+Offset factor_derivative_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k) {
+  return numbers(schedule.squares.shared + symbolic.max_rows, k) + symbolic.n;
 }
 
 template <class T>
-void factor_derivative(const Symbolic& symbolic, const Embedding& embedding, const T* factor,
-                       In<const T*> directions, T* derivative, T* workspace) {
+void factor_derivative(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule,
+                       const T* factor, In<const T*> directions, T* derivative, T* workspace) {
   with_order(directions.size(), [&](auto order) {
     using N = Nilpotent<T, order()>;
     N* updates = reinterpret_cast<N*>(workspace);
-    N* column = updates + symbolic.workspace;
-    auto* tree = reinterpret_cast<Index*>(column + symbolic.max_rows);
-    const Sweep<T, order()> sweep{symbolic, embedding, factor, directions, updates, tree};
+    N* column = updates + schedule.squares.shared;
+    auto* waiting = reinterpret_cast<Index*>(column + symbolic.max_rows);
+    const Sweep<T, order()> sweep{symbolic, embedding, schedule, factor, directions, updates, waiting};
     derive(
         sweep, [&](Index) { return column; },
         [&](Index j) {
@@ -232,26 +232,30 @@ void factor_derivative(const Symbolic& symbolic, const Embedding& embedding, con
   });
 }
 
-Offset factor_adjoint_workspace(const Symbolic& symbolic, Index k) { return gradient_workspace(symbolic, k); }
+Offset factor_adjoint_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k) {
+  return gradient_workspace(symbolic, schedule, k);
+}
 
 template <class T>
-void factor_adjoint(const Symbolic& symbolic, const Embedding& embedding, const T* factor, const T* cotangent,
-                    In<const T*> directions, T* gradient, T* workspace) {
+void factor_adjoint(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule,
+                    const T* factor, const T* cotangent, In<const T*> directions, T* gradient, T* workspace) {
   with_order(directions.size(), [&](auto order) {
     using N = Nilpotent<T, order()>;
     const auto lambda = [&](const Column& column, const N&, N* z) {
       std::fill_n(z, column.u + 1, N{});
       for (Index i = 0; i <= column.u; ++i) z[i][0] = conjugate(cotangent[column.start + i]) / Real<T>(2);
     };
-    gradient_of<T, order()>(symbolic, embedding, factor, directions, lambda, gradient, workspace);
+    gradient_of<T, order()>(symbolic, embedding, schedule, factor, directions, lambda, gradient, workspace);
   });
 }
 
-#define INSTANTIATE(T)                                                                                     \
-  template void inverse_gradient<T>(const Symbolic&, const Embedding&, const T*, In<const T*>, T*, T*);    \
-  template void factor_derivative<T>(const Symbolic&, const Embedding&, const T*, In<const T*>, T*, T*);   \
-  template void factor_adjoint<T>(const Symbolic&, const Embedding&, const T*, const T*, In<const T*>, T*, \
-                                  T*);
+#define INSTANTIATE(T)                                                                                    \
+  template void inverse_gradient<T>(const Symbolic&, const Embedding&, const Schedule&, const T*,         \
+                                    In<const T*>, T*, T*);                                                \
+  template void factor_derivative<T>(const Symbolic&, const Embedding&, const Schedule&, const T*,        \
+                                     In<const T*>, T*, T*);                                               \
+  template void factor_adjoint<T>(const Symbolic&, const Embedding&, const Schedule&, const T*, const T*, \
+                                  In<const T*>, T*, T*);
 ELIMAX_FOR_SCALARS(INSTANTIATE)
 #undef INSTANTIATE
 

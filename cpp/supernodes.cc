@@ -71,13 +71,6 @@ std::vector<Block> fundamental(In<Index> parent, In<Index> counts, Out<Index> of
   return blocks;
 }
 
-double time(Index columns, Index below, const Relaxation& relaxation) {
-  const double c = columns, u = below;
-  const double flops = c * (u * (c + u) + c * c / 3);
-  return relaxation.front + relaxation.entry * c * (c + u) + relaxation.update * u * u +
-         relaxation.flop * flops * (1 + relaxation.ramp / (c + u));
-}
-
 // Merges children into parents, bottom up; among the children of one parent those with most rows below
 // go first, for they bring fewest zeros. Returns for every block whether its parent absorbed it; the
 // parent's columns then include its own.
@@ -95,10 +88,10 @@ std::vector<bool> relax(const Relaxation& relaxation, std::vector<Block>& blocks
   std::vector<bool> absorbed(n, false);
   std::vector<double> times(n);
   for (Index s = 0; s < n; ++s) {
-    times[s] = time(blocks[s].columns, blocks[s].below, relaxation);
+    times[s] = front_time(blocks[s].columns, blocks[s].below, relaxation);
     for (Index child = children.first(s); child != none; child = children.next(child)) {
       const Index columns = blocks[s].columns + blocks[child].columns;
-      const double merged = time(columns, blocks[s].below, relaxation);
+      const double merged = front_time(columns, blocks[s].below, relaxation);
       const auto [faster, slower] = std::minmax(times[s], times[child]);
       if (merged > slower + relaxation.share * faster) continue;
       blocks[s].columns = columns;
@@ -160,7 +153,7 @@ std::vector<Index> stack_order(In<Block> blocks, const std::vector<bool>& absorb
 double supernodal_time(In<Block> blocks, const std::vector<bool>& absorbed, const Relaxation& relaxation) {
   double sum = 0;
   for (std::size_t s = 0; s < blocks.size(); ++s)
-    if (!absorbed[s]) sum += time(blocks[s].columns, blocks[s].below, relaxation);
+    if (!absorbed[s]) sum += front_time(blocks[s].columns, blocks[s].below, relaxation);
   return sum;
 }
 
@@ -184,6 +177,13 @@ Supernodes single_columns(In<Index> parent, In<Index> counts, double time) {
 }
 
 }  // namespace
+
+double front_time(Index columns, Index below, const Relaxation& relaxation) {
+  const double c = columns, u = below;
+  const double flops = c * (u * (c + u) + c * c / 3);
+  return relaxation.front + relaxation.entry * c * (c + u) + relaxation.update * u * u +
+         relaxation.flop * flops * (1 + relaxation.ramp / (c + u));
+}
 
 Supernodes supernodes(In<Index> parent, In<Index> counts, const TimeModel& model, Method method) {
   const double simplicial = simplicial_time(counts, model);

@@ -87,6 +87,7 @@ Tree eliminate(Columns upper, In<Index> permutation, const TimeModel& model, Met
     result.max_columns = std::max(result.max_columns, c);
     result.max_rows = std::max(result.max_rows, c + u);
     result.max_below = std::max(result.max_below, u);
+    result.max_panel = std::max(result.max_panel, Offset{c} * (c + u));
   }
   result.super_parent = nodes.parent;
 
@@ -142,42 +143,16 @@ void row_structure(Columns upper, const Tree& tree, Symbolic& result) {
   }
 }
 
-// Sets update and workspace: the stack of even depths grows from the start of the workspace, that of odd
-// depths from its end. In a postorder the update matrices of a node's children are on top of theirs
-// when the node's own goes on top of the other.
-void stacks(Symbolic& result) {
-  const Index n_nodes = result.supernodes();
-  std::vector<std::uint8_t> odd(n_nodes, 0);
-  for (Index s = n_nodes - 1; s >= 0; --s) {
-    if (result.super_parent[s] != none) odd[s] = !odd[result.super_parent[s]];
-  }
-  result.update.resize(n_nodes);
-  std::vector<Offset> children(n_nodes, 0);  // entries of their update matrices
-  Offset top[2] = {0, 0};
-  for (Index s = 0; s < n_nodes; ++s) {
-    const Offset size = Offset{result.below(s)} * result.below(s);
-    result.update[s] = top[odd[s]];
-    top[odd[s]] += size;
-    result.workspace = std::max(result.workspace, top[0] + top[1]);
-    top[!odd[s]] -= children[s];
-    if (result.super_parent[s] != none) children[result.super_parent[s]] += size;
-  }
-  for (Index s = 0; s < n_nodes; ++s) {
-    const Offset size = Offset{result.below(s)} * result.below(s);
-    if (odd[s]) result.update[s] = result.workspace - result.update[s] - size;
-  }
-}
-
 }  // namespace
 
 std::shared_ptr<const Symbolic> analyze(Columns lower, In<Index> permutation, const TimeModel& model,
                                         Method method) {
   auto result = std::make_shared<Symbolic>();
   result->n = lower.n_cols;
+  result->relaxation = model.relaxation;
   const Pattern upper = renumbered(lower, inverse_of(permutation), true);
   const Tree tree = eliminate(upper, permutation, model, method, *result);
   row_structure(upper, tree, *result);
-  stacks(*result);
   return result;
 }
 

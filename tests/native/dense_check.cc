@@ -158,14 +158,14 @@ void check_products(const DenseKernels<T>& kernels, Index m, Index n, Index k) {
 }
 
 template <class T>
-void check_herk(const DenseKernels<T>& kernels, Index n, Index k) {
-  Matrix<T> A(n, k);
-  const Matrix<T> C(n, n);
+void check_herk(const DenseKernels<T>& kernels, Index m, Index n, Index k) {
+  Matrix<T> A(m, k);
+  const Matrix<T> C(m, n);
   const auto expected = product(
       C, k, -1, [&](Index i, Index p) { return A(i, p); },
       [&](Index p, Index j) { return conjugate(A(j, p)); });
   Matrix<T> D = C;
-  kernels.herk(n, k, A.ptr(), A.ld, D.ptr(), D.ld);
+  kernels.herk(m, n, k, A.ptr(), A.ld, D.ptr(), D.ld);
   for (Index j = 0; j < n; ++j)  // the upper triangle is free
     for (Index i = 0; i < j; ++i) D(i, j) = C(i, j);
   compare("herk", k, D, C, expected, 4 * (k + 2), lower);
@@ -269,7 +269,8 @@ void check(const DenseKernels<T>& kernels) {
       for (Index k : {0, 1, 2, 5, 17}) check_products(kernels, m, n, k);
   for (Index m : sizes)
     for (Index n = 0; n <= 40; ++n) {
-      check_herk(kernels, m, n);
+      check_herk(kernels, m, m, n);
+      if (m >= n) check_herk(kernels, m, n, 5);
       check_solves(kernels, m, n);
       check_factor(kernels, m, n);
     }
@@ -278,7 +279,8 @@ void check(const DenseKernels<T>& kernels) {
   check_products(kernels, 41, 401, 33);
   check_products(kernels, 330, 35, 270);
   check_products(kernels, 301, 1, 300);
-  check_herk(kernels, 211, 140);
+  check_herk(kernels, 211, 211, 140);
+  check_herk(kernels, 250, 130, 270);
   check_solves(kernels, 90, 203);
   check_factor(kernels, 0, 219);
   check_factor(kernels, 150, 131);

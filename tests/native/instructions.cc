@@ -13,6 +13,7 @@
 #include <numeric>
 
 #include "dense.h"
+#include "schedule.h"
 
 using namespace elimax;
 
@@ -70,9 +71,11 @@ void count_all(const char* name, const Grid& A, const TimeModel& model, Method m
   const auto embedding = embed(*symbolic, A.columns(), outside);
 
   constexpr Index many = 16;
+  const auto schedule = symbolic->schedules.of(*symbolic, 1);
+  Crew alone;
   const Offset entries =
-      std::max({cholesky_workspace(*symbolic), solve_workspace(*symbolic, 1),
-                solve_workspace(*symbolic, many), inverse_gradient_workspace(*symbolic, 0)});
+      std::max({cholesky_workspace(*symbolic, *schedule), solve_workspace(*symbolic, 1),
+                solve_workspace(*symbolic, many), inverse_gradient_workspace(*symbolic, *schedule, 0)});
   std::vector<double> factor(symbolic->factor_size()), workspace(entries), inverse(A.values.size());
   std::vector<double> b(static_cast<std::size_t>(A.n) * many, 1.0), x(b.size());
   const auto solve = [&](Index k) {
@@ -84,12 +87,15 @@ void count_all(const char* name, const Grid& A, const TimeModel& model, Method m
     std::printf("%s %s\n", name, operation);
   };
 
-  count("factorization",
-        [&] { cholesky<double>(*symbolic, *embedding, A.values.data(), factor.data(), workspace.data()); });
+  count("factorization", [&] {
+    cholesky<double>(*symbolic, *embedding, *schedule, alone, A.values.data(), factor.data(),
+                     workspace.data());
+  });
   count("solve", [&] { solve(1); });
   count("solve of 16", [&] { solve(many); });
   count("selected inverse", [&] {
-    inverse_gradient<double>(*symbolic, *embedding, factor.data(), {}, inverse.data(), workspace.data());
+    inverse_gradient<double>(*symbolic, *embedding, *schedule, alone, factor.data(), {}, inverse.data(),
+                             workspace.data());
   });
   if (!(std::isfinite(x.back()) && std::isfinite(inverse.back()))) std::exit(1);
 }

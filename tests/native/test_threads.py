@@ -1,4 +1,4 @@
-"""The batch loop and the kernels on many threads, from within and under ThreadSanitizer."""
+"""The batch loop, the crew and the kernels on many threads, from within and under ThreadSanitizer."""
 
 import subprocess
 
@@ -21,11 +21,20 @@ def has_thread_sanitizer(folder) -> bool:
     return True
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not COMPILER, reason="needs a C++ compiler")
-def test_threads_under_thread_sanitizer(tmp_path):
-    if not has_thread_sanitizer(tmp_path):
-        pytest.skip("needs ThreadSanitizer")
-    checked = program(HERE / "thread_check.cc", tmp_path, *SANITIZE)
+def succeeds(checked: str) -> None:
     run = subprocess.run([checked], capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.skipif(not COMPILER, reason="needs a C++ compiler")
+def test_crew(tmp_path):
+    succeeds(program(HERE / "crew_check.cc", tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not COMPILER, reason="needs a C++ compiler")
+@pytest.mark.parametrize("source", ["thread_check.cc", "crew_check.cc"])
+def test_threads_under_thread_sanitizer(source, tmp_path):
+    if not has_thread_sanitizer(tmp_path):
+        pytest.skip("needs ThreadSanitizer")
+    succeeds(program(HERE / source, tmp_path, *SANITIZE))

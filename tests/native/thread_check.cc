@@ -4,96 +4,14 @@
 
 #include <chrono>
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
-#include <deque>
-#include <functional>
-#include <numeric>
-#include <thread>
-#include <vector>
 
 #include "batch.h"
-#include "core.h"
+#include "check.h"
+#include "schedule.h"
 
 using namespace elimax;
 
 namespace {
-
-void check(bool holds, const char* what) {
-  if (holds) return;
-  std::printf("wrong: %s\n", what);
-  std::exit(1);
-}
-
-// A pool of the kind that XLA has: tasks in a queue, done by threads when these have time.
-class Threads {
- public:
-  explicit Threads(int n) {
-    for (int t = 0; t < n; ++t) threads_.emplace_back([this] { run(); });
-  }
-  ~Threads() {
-    {
-      std::lock_guard lock(mutex_);
-      over_ = true;
-    }
-    filled_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
-  }
-  std::int64_t num_threads() const { return static_cast<std::int64_t>(threads_.size()); }
-  template <class Task>
-  void Schedule(Task&& task) {
-    std::lock_guard lock(mutex_);
-    tasks_.emplace_back(std::forward<Task>(task));
-    filled_.notify_one();
-  }
-
- private:
-  void run() {
-    for (;;) {
-      std::unique_lock lock(mutex_);
-      filled_.wait(lock, [&] { return over_ || !tasks_.empty(); });
-      if (tasks_.empty()) return;
-      const std::function<void()> task = std::move(tasks_.front());
-      tasks_.pop_front();
-      lock.unlock();
-      task();
-    }
-  }
-
-  std::mutex mutex_;
-  std::condition_variable filled_;
-  std::deque<std::function<void()>> tasks_;
-  std::vector<std::thread> threads_;
-  bool over_ = false;
-};
-
-// Pools at their worst: tasks never begin before late() is called; run at once, inside of Schedule, as a full
-// queue of Eigen's pool does; or are refused for want of memory.
-struct Late {
-  std::vector<std::function<void()>> tasks;
-  std::int64_t num_threads() const { return 4; }
-  template <class Task>
-  void Schedule(Task&& task) {
-    tasks.emplace_back(std::forward<Task>(task));
-  }
-  void late() const {
-    for (const auto& task : tasks) task();
-  }
-};
-struct Inline {
-  std::int64_t num_threads() const { return 4; }
-  template <class Task>
-  void Schedule(Task&& task) {
-    task();
-  }
-};
-struct Refusing {
-  std::int64_t num_threads() const { return 4; }
-  template <class Task>
-  void Schedule(Task&&) {
-    throw std::bad_alloc();
-  }
-};
 
 // Memory for one number, or none of it.
 struct Cell {
@@ -171,28 +89,6 @@ void check_late() {
   pool.late();  // what they would work on is gone
 }
 
-// The five-point Laplacian of an m x m grid.
-struct Grid {
-  std::vector<Index> ptr{0}, rows;
-  Index n;
-
-  explicit Grid(Index m) : n(m * m) {
-    for (Index j = 0; j < n; ++j) {
-      rows.push_back(j);
-      if ((j + 1) % m) rows.push_back(j + 1);
-      if (j + m < n) rows.push_back(j + m);
-      ptr.push_back(static_cast<Index>(rows.size()));
-    }
-  }
-  Columns columns() const { return {n, n, ptr, rows}; }
-  template <class T>
-  std::vector<T> values(double diagonal) const {
-    std::vector<T> v(rows.size(), T(-1));
-    for (Index j = 0; j < n; ++j) v[ptr[j]] = static_cast<Real<T>>(diagonal);
-    return v;
-  }
-};
-
 // Everything that a batch of matrices gives: of element i, the one with 4 + i/8 on the diagonal; the last one
 // is indefinite.
 template <class T, class Pool>
@@ -201,9 +97,11 @@ std::vector<T> compute(Pool& pool, const Grid& grid, const Symbolic& symbolic, c
   const Offset nnz = static_cast<Offset>(grid.rows.size());
   const Offset each = 2 * symbolic.factor_size() + grid.n + 2 * nnz + 2;
   std::vector<T> results(batch * each);
-  const Offset workspace = std::max(
-      {cholesky_workspace(symbolic), solve_workspace(symbolic, 1), inverse_gradient_workspace(symbolic, 1),
-       factor_derivative_workspace(symbolic, 1), factor_adjoint_workspace(symbolic, 1)});
+  const auto schedule = symbolic.schedules.of(symbolic, 1);
+  const Offset workspace = std::max({cholesky_workspace(symbolic, *schedule), solve_workspace(symbolic, 1),
+                                     inverse_gradient_workspace(symbolic, *schedule, 1),
+                                     factor_derivative_workspace(symbolic, *schedule, 1),
+                                     factor_adjoint_workspace(symbolic, *schedule, 1)});
   const std::vector<T> b(grid.n, T(1));
   struct Scratch {
     mutable std::vector<T> entries;
@@ -213,28 +111,26 @@ std::vector<T> compute(Pool& pool, const Grid& grid, const Symbolic& symbolic, c
       pool, batch, heavy, [&] { return Scratch{std::vector<T>(workspace)}; },
       [&](Offset i, const Scratch& scratch) {
         T* work = scratch.entries.data();
+        Crew alone;
         T* factor = results.data() + i * each;
         T* x = factor + symbolic.factor_size();
         T* gradient = x + grid.n;
         T* derivative = gradient + nnz + 2;
         T* adjoint = derivative + symbolic.factor_size();
         const auto values = grid.values<T>(i + 1 < batch ? 4.0 + static_cast<double>(i) / 8 : -1.0);
-        const Status status = cholesky<T>(symbolic, embedding, values.data(), factor, work);
+        const Status status = cholesky<T>(symbolic, embedding, *schedule, alone, values.data(), factor, work);
         cholesky_solve<T>(symbolic, SolvePart::whole, factor, b.data(), 1, x, work);
         const T* direction = values.data();
-        inverse_gradient<T>(symbolic, embedding, factor, {&direction, 1}, gradient, work);
-        factor_derivative<T>(symbolic, embedding, factor, {&direction, 1}, derivative, work);
-        factor_adjoint<T>(symbolic, embedding, factor, derivative, {&direction, 1}, adjoint, work);
+        inverse_gradient<T>(symbolic, embedding, *schedule, alone, factor, {&direction, 1}, gradient, work);
+        factor_derivative<T>(symbolic, embedding, *schedule, alone, factor, {&direction, 1}, derivative,
+                             work);
+        factor_adjoint<T>(symbolic, embedding, *schedule, alone, factor, derivative, {&direction, 1}, adjoint,
+                          work);
         gradient[nnz] = cholesky_logdet<T>(symbolic, factor);
         gradient[nnz + 1] = static_cast<Real<T>>(status.code);
         count(Counter::factorization, 1);
       });
   return results;
-}
-
-template <class T>
-bool same(T x, T y) {
-  return x == y || (std::isnan(real_part(x)) && std::isnan(real_part(y)));
 }
 
 // One thread of the stress: the same batch over and over, with structures out of a registry that all share

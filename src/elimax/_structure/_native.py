@@ -30,6 +30,7 @@ _declare("elimax_amd", c_int, c_int32, _INDEX, _INDEX, _INDEX)
 _declare("elimax_analyze", c_void_p, c_int32, _INDEX, _INDEX, _INDEX, POINTER(c_double), c_int)
 _declare("elimax_symbolic_free", None, c_void_p)
 _declare("elimax_symbolic_scalars", None, c_void_p, _OFFSET, POINTER(c_double))
+_declare("elimax_symbolic_workspace", c_int64, c_void_p, c_int)
 _declare("elimax_symbolic_array", None, c_void_p, c_int, POINTER(c_void_p), _OFFSET)
 _declare("elimax_embed", c_void_p, c_void_p, c_int32, _INDEX, _INDEX, _INDEX)
 _declare("elimax_embedding_free", None, c_void_p)
@@ -129,11 +130,16 @@ def analyze(
 
 
 def symbolic_scalars(symbolic: Handle) -> tuple[list[int], list[float]]:
-    """n, supernodes, factor_nonzeros, factor_size, workspace, max_columns, max_rows, max_below and the
+    """n, supernodes, factor_nonzeros, factor_size, max_columns, max_rows, max_below and the
     position of the method in `METHODS`; flops and predicted nanoseconds."""
-    integers, floats = (c_int64 * 9)(), (c_double * 2)()
+    integers, floats = (c_int64 * 8)(), (c_double * 2)()
     library.elimax_symbolic_scalars(symbolic.pointer, integers, floats)
     return list(integers), list(floats)
+
+
+def symbolic_workspace(symbolic: Handle, threads: int) -> int:
+    """The numbers that a factorization by so many threads needs beside the factor."""
+    return library.elimax_symbolic_workspace(symbolic.pointer, threads)
 
 
 _ARRAYS = (
@@ -147,7 +153,6 @@ _ARRAYS = (
     ("rows", np.int32),
     ("relative", np.int32),
     ("panel", np.int64),
-    ("update", np.int64),
 )
 
 

@@ -61,7 +61,7 @@ class Symbolic(Structure):
     **Attributes:** `n` rows; `nnz` nonzeros in L; `flops` of the numeric factorization, and the seconds that
     it is predicted to take on one core, `predicted_time`; `supernodes`, of at most `max_columns` columns,
     `max_rows` rows and `max_below` rows below the columns; `factor_size` numbers in the factor, padding
-    included, and `workspace` numbers more while it is computed; and the arrays below.
+    included, and `workspace` numbers more while one thread computes it; and the arrays below.
 
     **Raises:** `ValueError` if the pattern is not symmetric, `sequence` not a permutation of its rows, or
     `method` unknown.
@@ -77,7 +77,6 @@ class Symbolic(Structure):
     supernodes: int = dataclasses.field(init=False)
     nnz: int = dataclasses.field(init=False)
     factor_size: int = dataclasses.field(init=False)
-    workspace: int = dataclasses.field(init=False)
     max_columns: int = dataclasses.field(init=False)
     max_rows: int = dataclasses.field(init=False)
     max_below: int = dataclasses.field(init=False)
@@ -100,12 +99,17 @@ class Symbolic(Structure):
         )
         put("_handle", handle)
         (*sizes, method), (flops, nanoseconds) = _native.symbolic_scalars(handle)
-        names = "n supernodes nnz factor_size workspace max_columns max_rows max_below".split()
+        names = "n supernodes nnz factor_size max_columns max_rows max_below".split()
         for name, size in zip(names, sizes, strict=True):
             put(name, size)
         put("method", _native.METHODS[method])
         put("flops", flops)
         put("predicted_time", nanoseconds / 1e9)
+
+    @functools.cached_property
+    def workspace(self) -> int:
+        """Numbers that a factorization needs beside the factor on one thread: waiting update matrices."""
+        return _native.symbolic_workspace(self._handle, 1)
 
     # -- arrays: read-only views of native memory, in the numbering of the pivots
 
@@ -156,11 +160,6 @@ class Symbolic(Structure):
     def panel(self) -> np.ndarray:
         """The block of supernode s, column by column, is `factor[panel[s] : panel[s + 1]]`."""
         return _native.symbolic_array(self._handle, "panel")
-
-    @functools.cached_property
-    def update(self) -> np.ndarray:
-        """Where the update matrix of supernode s lies in the workspace."""
-        return _native.symbolic_array(self._handle, "update")
 
     # -- what the numeric kernels need
 
