@@ -299,7 +299,7 @@ def test_repr_says_what_matters():
 
 def test_arrays_are_read_only():
     symbolic = analyze(grid(20, 20))
-    names = "permutation parent column_counts super super_parent row_ptr rows relative panel update"
+    names = "permutation parent column_counts super super_parent row_ptr rows relative panel"
     for name in names.split():
         with pytest.raises(ValueError, match="read-only"):
             getattr(symbolic, name)[0] = 7
