@@ -384,8 +384,7 @@ Restored restore(const Content& content, Hash hash);
 // ---------------------------------------------------------------------------------------------
 // registry.cc, too: evidence
 
-// How often a kernel ran, one count per matrix of a batch: evidence for tests that a numeric
-// factorization is shared.
+// How often a kernel ran, one count per matrix of a batch: for tests that a factorization is shared.
 enum class Counter : std::int32_t {
   factorization = 0,
   solve = 1,
