@@ -28,9 +28,11 @@ def main(path: Path) -> None:
     rows, columns = jnp.asarray(coordinates.row), jnp.asarray(coordinates.col)
     values = jnp.asarray(coordinates.data)
     solve_gradient = SolveGradient(
-        lambda values, b: klujax.solve(rows, columns, values, b),
+        lambda values, b, rows, columns: klujax.solve(rows, columns, values, b),
         values,
         jnp.asarray(right_hand_sides(n, 1)[:, 0]),
+        rows,
+        columns,
     )
     symbolic = klujax.analyze(rows, columns, n)
     numeric = cache(lambda: klujax.factor(rows, columns, values, symbolic))

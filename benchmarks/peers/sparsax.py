@@ -36,9 +36,11 @@ def main(path: Path) -> None:
     factor = jax.jit(lambda values: sparsax.factor(rows, columns, values, n))
     solve_factor = jax.jit(sparsax.solve_factor)
     solve_gradient = SolveGradient(
-        lambda values, b: sparsax.solve(rows, columns, values, b),
+        lambda values, b, rows, columns: sparsax.solve(rows, columns, values, b),
         values,
         jnp.asarray(right_hand_sides(n, 1)[:, 0]),
+        rows,
+        columns,
     )
     token = cache(lambda: factor(values))
 
