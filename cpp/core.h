@@ -170,26 +170,26 @@ class Schedules {
 // A simplicial one has single columns for supernodes, so its panels are the compressed columns of L.
 struct Symbolic {
   Index n = 0;
-  std::vector<Index> permutation;      // permutation[k] = caller's index of pivot k
-  std::vector<Index> inverse;          // inverse[permutation[k]] = k
-  std::vector<Index> parent;           // elimination tree, permuted numbering
-  std::vector<Index> counts;           // nonzeros per column of L, exact
-  std::vector<Index> super;            // n_supernodes + 1: first column of each supernode
-  std::vector<Index> super_parent;     // parent supernode, or none; always > s
-  std::vector<Offset> row_ptr;         // n_supernodes + 1
-  std::vector<Index> rows;             // rows below the diagonal block, permuted numbering
-  std::vector<Index> relative;         // same length as rows
-  std::vector<Offset> panel;           // n_supernodes + 1: where a panel starts in the factor
-  Offset factor_nonzeros = 0;          // nnz(L), exact: sum of counts
-  double flops = 0;                    // sum of counts^2: multiplications and additions, exact
-  Index max_columns = 0;               // largest c over supernodes
-  Index max_rows = 0;                  // largest c + u
-  Index max_below = 0;                 // largest u
-  Offset max_panel = 0;                // largest c (c + u)
-  Method method = Method::supernodal;  // never automatic
-  double predicted_time = 0;           // nanoseconds of a factorization, by the TimeModel
-  Relaxation relaxation;               // by which supernodes were merged
-  Schedules schedules;                 // for the threads that work on it
+  std::vector<Index> permutation;   // permutation[k] = caller's index of pivot k
+  std::vector<Index> inverse;       // inverse[permutation[k]] = k
+  std::vector<Index> parent;        // elimination tree, permuted numbering
+  std::vector<Index> counts;        // nonzeros per column of L, exact
+  std::vector<Index> super;         // n_supernodes + 1: first column of each supernode
+  std::vector<Index> super_parent;  // parent supernode, or none; always > s
+  std::vector<Offset> row_ptr;      // n_supernodes + 1
+  std::vector<Index> rows;          // rows below the diagonal block, permuted numbering
+  std::vector<Index> relative;      // same length as rows
+  std::vector<Offset> panel;        // n_supernodes + 1: where a panel starts in the factor
+  std::vector<Offset> vector;       // n_supernodes: where a front vector (solve.cc) starts in
+  Offset vectors = 0;               // so many entries of workspace
+  Offset factor_nonzeros = 0;       // nnz(L), exact: sum of counts
+  double flops = 0;                 // sum of counts^2: multiplications and additions, exact
+  Index max_columns = 0, max_rows = 0, max_below = 0;  // largest c, c + u and u over supernodes
+  Offset max_panel = 0;                                // largest c (c + u)
+  Method method = Method::supernodal;                  // never automatic
+  double predicted_time = 0;                           // nanoseconds of a factorization, by the TimeModel
+  Relaxation relaxation;                               // by which supernodes were merged
+  Schedules schedules;                                 // for the threads that work on it
 
   bool simplicial() const { return method == Method::simplicial; }
   Index supernodes() const { return static_cast<Index>(super_parent.size()); }

@@ -10,6 +10,13 @@
 
 namespace elimax {
 
+// m, rounded up to whole vectors of the widest instruction set.
+template <class T>
+constexpr Index whole_vectors(Index m) {
+  constexpr Index lanes = 64 / sizeof(T);
+  return (m + lanes - 1) / lanes * lanes;
+}
+
 template <class T>
 struct DenseKernels {
   // C(m x n) += sign * A(m x k) * B^H, B is n x k.
@@ -36,6 +43,10 @@ struct DenseKernels {
   // y(m) -= A(m x n) x and y(n) -= A^H x.
   void (*gemv_n)(Index m, Index n, const T* A, Index lda, const T* x, T* y);
   void (*gemv_h)(Index m, Index n, const T* A, Index lda, const T* x, T* y);
+  // For the trapezoid L(m x n), a lower triangle L11 and the rows L21 below it, and y = [y1; y2] with room
+  // for whole_vectors(m) numbers: y1 <- L11^-1 y1 and then y2 -= L21 y1, or y1 <- L11^-H (y1 - L21^H y2).
+  void (*forward)(Index m, Index n, const T* L, Index ldl, T* y);
+  void (*backward)(Index m, Index n, const T* L, Index ldl, T* y);
 };
 
 // Memory of the calling thread for the copies that large products make, a block of A and a panel of B;

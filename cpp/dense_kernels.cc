@@ -3,6 +3,7 @@
 // The only symbol that leaves this file is `tables` (simd.h says why).
 
 #include "gemv.h"
+#include "trapezoid.h"
 #include "triangular.h"
 
 namespace elimax {
@@ -45,9 +46,15 @@ struct Kernels {
   static void gemv_h(Index m, Index n, const T* A, Index lda, const T* x, T* y) {
     multiply_vector_transposed<T>(m, n, view(A, lda), view(x, 0).data, view(y, 0).data);
   }
+  static void forward(Index m, Index n, const T* L, Index ldl, T* y) {
+    forward_trapezoid<T>(m, n, view(L, ldl), view(y, 0).data);
+  }
+  static void backward(Index m, Index n, const T* L, Index ldl, T* y) {
+    backward_trapezoid<T>(m, n, view(L, ldl), view(y, 0).data);
+  }
 
-  static constexpr DenseKernels<T> table = {gemm_nh, gemm_nn, gemm_hn, herk,   potrf,
-                                            panel,   trsm_h,  trsm_n,  gemv_n, gemv_h};
+  static constexpr DenseKernels<T> table = {gemm_nh, gemm_nn, gemm_hn, herk,   potrf,   panel,
+                                            trsm_h,  trsm_n,  gemv_n,  gemv_h, forward, backward};
 };
 
 }  // namespace

@@ -19,71 +19,99 @@ ELIMAX_INLINE void for_vectors(Index count, Body body) {
   body([&](const R* p) { return last.load(p); }, [&](R* p, Vector<R> x) { last.store(p, x); }, i);
 }
 
-// y(m) -= A(m x N) x.
-template <class T, int N, class R = Real<T>>
-void subtract_columns(Index m, View<const R> A, const R* x, R* y) {
-  R s[N * parts<T>];  // y is not x, but the compiler cannot know
-#pragma GCC unroll 8
-  for (int j = 0; j < N * parts<T>; ++j) s[j] = x[j];
+// How far ahead of its use a column is fetched into the cache, in bytes down the column.
+constexpr Offset ahead_in_column = 512;
+
+// y(m) -= A(m x N) x for the numbers of x spread over vectors. `padded` promises that y has room for whole
+// vectors. A is fetched into the cache `ahead` reals before it is used.
+template <class T, int N, bool padded, class R = Real<T>>
+ELIMAX_INLINE void subtract_columns(Index m, View<const R> A, const Vector<R> (&x)[N * parts<T>], R* y,
+                                    Offset ahead) {
   for_vectors<R>(m * parts<T>, [&](auto load, auto store, Index i) __attribute__((always_inline)) {
     Vector<R> sum[parts<T>] = {};  // of A Re x and A Im x
-#pragma GCC unroll 4
+#pragma GCC unroll 16
     for (int j = 0; j < N; ++j) {
-      const Vector<R> a = load(A.data + i + j * A.ld);
-      sum[0] += a * s[j * parts<T>];
-      if constexpr (parts<T> == 2) sum[1] += a * s[j * parts<T> + 1];
+      const R* column = A.data + i + j * A.ld;
+      const Vector<R> a = load(column);
+      __builtin_prefetch(column + ahead);
+      sum[0] += a * x[j * parts<T>];
+      if constexpr (parts<T> == 2) sum[1] += a * x[j * parts<T> + 1];
     }
     if constexpr (parts<T> == 2) sum[0] += alternate<R>(-1, 1) * swap_pairs<R>(sum[1]);
-    store(y + i, load(y + i) - sum[0]);
+    if constexpr (padded) {
+      elimax::store(y + i, elimax::load(y + i) - sum[0]);
+    } else {
+      store(y + i, load(y + i) - sum[0]);
+    }
   });
 }
 
-// y(N) -= A^H x for A(m x N). A vector of numbers contributes a x to Re(a^H x), and a times
-// (Im x, -Re x) to Im(a^H x).
+// sum[j] += the terms of (A^H x)_j, lane by lane, for A(m x N): those of the real part and, for complex
+// numbers, of the imaginary part. A vector of numbers contributes a x to Re(a^H x), and a times (Im x, -Re x)
+// to Im(a^H x).
 template <class T, int N, class R = Real<T>>
-void subtract_inner_products(Index m, View<const R> A, const R* x, R* y) {
-  Vector<R> sum[N][parts<T>];
-#pragma GCC unroll 4
-  for (int j = 0; j < N; ++j)
-    for (int part = 0; part < parts<T>; ++part) sum[j][part] = Vector<R>{};
+ELIMAX_INLINE void add_inner_products(Index m, View<const R> A, const R* x, Vector<R>* sum, Offset ahead) {
   for_vectors<R>(m * parts<T>, [&](auto load, auto, Index i) __attribute__((always_inline)) {
     const Vector<R> u = load(x + i);
-#pragma GCC unroll 4
+#pragma GCC unroll 16
     for (int j = 0; j < N; ++j) {
-      const Vector<R> a = load(A.data + i + j * A.ld);
-      sum[j][0] += a * u;
-      if constexpr (parts<T> == 2) sum[j][1] += a * (alternate<R>(1, -1) * swap_pairs<R>(u));
+      const R* column = A.data + i + j * A.ld;
+      const Vector<R> a = load(column);
+      __builtin_prefetch(column + ahead);
+      sum[j * parts<T>] += a * u;
+      if constexpr (parts<T> == 2) sum[j * parts<T> + 1] += a * (alternate<R>(1, -1) * swap_pairs<R>(u));
     }
   });
-#pragma GCC unroll 4
-  for (int j = 0; j < N; ++j)
-    for (int part = 0; part < parts<T>; ++part) y[j * parts<T> + part] -= total<R>(sum[j][part]);
+}
+
+// y(m) -= A(m x N) x.
+template <class T, int N>
+struct Subtract {
+  using R = Real<T>;
+  static void run(Index m, View<const R> A, const R* x, R* y) {
+    Vector<R> s[N * parts<T>];
+#pragma GCC unroll 8
+    for (int j = 0; j < N * parts<T>; ++j) s[j] = Vector<R>{} + x[j];
+    subtract_columns<T, N, false>(m, A, s, y, ahead_in_column / sizeof(R));
+  }
+};
+
+// y(N) -= A^H x for A(m x N).
+template <class T, int N>
+struct SubtractTransposed {
+  using R = Real<T>;
+  static void run(Index m, View<const R> A, const R* x, R* y) {
+    Vector<R> sum[N * parts<T>] = {};
+    add_inner_products<T, N>(m, A, x, sum, ahead_in_column / sizeof(R));
+#pragma GCC unroll 8
+    for (int j = 0; j < N * parts<T>; ++j) y[j] -= total<R>(sum[j]);
+  }
+};
+
+// Calls subtract(m, columns of A, j) for all n columns of A, four at a time.
+template <class T, template <class, int> class Columns, class R, class Call>
+ELIMAX_INLINE void for_columns(Index n, View<const R> A, Call call) {
+  Index j = 0;
+  for (; j + 4 <= n; j += 4) call(Columns<T, 4>::run, View<const R>{A.data + j * A.ld, A.ld}, j * parts<T>);
+  if (j + 2 <= n) {
+    call(Columns<T, 2>::run, View<const R>{A.data + j * A.ld, A.ld}, j * parts<T>);
+    j += 2;
+  }
+  if (j < n) call(Columns<T, 1>::run, View<const R>{A.data + j * A.ld, A.ld}, j * parts<T>);
 }
 
 // y(m) -= A(m x n) x.
 template <class T, class R = Real<T>>
 void multiply_vector(Index m, Index n, View<const R> A, const R* x, R* y) {
-  Index j = 0;
-  const auto next = [&](auto subtract, Index columns) {
-    subtract(m, View<const R>{A.data + j * A.ld, A.ld}, x + j * parts<T>, y);
-    j += columns;
-  };
-  while (j + 4 <= n) next(subtract_columns<T, 4>, 4);
-  if (j + 2 <= n) next(subtract_columns<T, 2>, 2);
-  if (j < n) next(subtract_columns<T, 1>, 1);
+  for_columns<T, Subtract>(n, A,
+                           [&](auto run, View<const R> columns, Index j) { run(m, columns, x + j, y); });
 }
 
 // y(n) -= A^H x for A(m x n).
 template <class T, class R = Real<T>>
 void multiply_vector_transposed(Index m, Index n, View<const R> A, const R* x, R* y) {
-  Index j = 0;
-  const auto next = [&](auto subtract, Index columns) {
-    subtract(m, View<const R>{A.data + j * A.ld, A.ld}, x, y + j * parts<T>);
-    j += columns;
-  };
-  while (j + 4 <= n) next(subtract_inner_products<T, 4>, 4);
-  if (j + 2 <= n) next(subtract_inner_products<T, 2>, 2);
-  if (j < n) next(subtract_inner_products<T, 1>, 1);
+  for_columns<T, SubtractTransposed>(
+      n, A, [&](auto run, View<const R> columns, Index j) { run(m, columns, x, y + j); });
 }
 
 }  // namespace

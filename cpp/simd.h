@@ -149,6 +149,17 @@ ELIMAX_INLINE void exchange_blocks(Vector<R>& x, Vector<R>& y, std::integer_sequ
   y = __builtin_shufflevector(x, y, (I & distance ? I + width<R> : I | distance)...);
   x = lower;
 }
+// The lanes of x[0] become the sums of the lanes of x[0], x[1], ...; what becomes of the others does not
+// matter.
+template <class R, int distance = width<R> / 2>
+ELIMAX_INLINE void totals(Vector<R> (&x)[width<R>]) {
+#pragma GCC unroll 16
+  for (int i = 0; i < distance; ++i) {
+    exchange_blocks<R, distance>(x[i], x[i + distance], std::make_integer_sequence<int, width<R>>{});
+    x[i] += x[i + distance];
+  }
+  if constexpr (distance > 1) totals<R, distance / 2>(x);
+}
 // Transposes a square of numbers that are `unit` reals long, held as one vector per row: the off-diagonal
 // blocks change places, then the same within each block.
 template <class R, int unit, int distance = width<R> / 2>
@@ -181,6 +192,26 @@ ELIMAX_INLINE Vector<R> blend(Vector<R> x, Vector<R> y, std::integer_sequence<in
 template <class R, int count>
 ELIMAX_INLINE Vector<R> blend(Vector<R> x, Vector<R> y) {
   return blend<R, count>(x, y, std::make_integer_sequence<int, width<R>>{});
+}
+
+// One lane of x, the others of y.
+template <class R, int lane, int... I>
+ELIMAX_INLINE Vector<R> pick(Vector<R> x, Vector<R> y, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(x, y, (I == lane ? I : I + width<R>)...);
+}
+template <class R, int lane>
+ELIMAX_INLINE Vector<R> pick(Vector<R> x, Vector<R> y) {
+  return pick<R, lane>(x, y, std::make_integer_sequence<int, width<R>>{});
+}
+
+// The even lanes of x, each twice.
+template <class R, int... I>
+ELIMAX_INLINE Vector<R> even(Vector<R> x, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(x, x, (I & ~1)...);
+}
+template <class R>
+ELIMAX_INLINE Vector<R> even(Vector<R> x) {
+  return even<R>(x, std::make_integer_sequence<int, width<R>>{});
 }
 
 // (even, odd, even, odd, ...)

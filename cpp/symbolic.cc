@@ -143,6 +143,36 @@ void row_structure(Columns upper, const Tree& tree, Symbolic& result) {
   }
 }
 
+// Sets vector and vectors. A front vector is made when the first child pushes to it, or by a leaf, and is
+// gone when its own supernode has pushed: those of even and of odd depths are on two stacks then, one behind
+// the other. Each has room for whole vectors of any type of numbers.
+void vector_stacks(Symbolic& result) {
+  constexpr Offset whole = 16;
+  const Index n_nodes = result.supernodes();
+  std::vector<std::uint8_t> odd(n_nodes, 0);
+  for (Index s = n_nodes - 1; s >= 0; --s) {
+    if (result.super_parent[s] != none) odd[s] = !odd[result.super_parent[s]];
+  }
+  const auto size = [&](Index s) { return (result.front(s) + whole - 1) / whole * whole; };
+  result.vector.assign(n_nodes, none);
+  Offset top[2] = {0, 0}, peak[2] = {0, 0};
+  const auto make = [&](Index s) {
+    if (s == none || result.vector[s] != none) return;
+    result.vector[s] = top[odd[s]];
+    top[odd[s]] += size(s);
+    peak[odd[s]] = std::max(peak[odd[s]], top[odd[s]]);
+  };
+  for (Index s = 0; s < n_nodes; ++s) {
+    make(s);
+    make(result.super_parent[s]);
+    top[odd[s]] -= size(s);
+  }
+  for (Index s = 0; s < n_nodes; ++s) {
+    if (odd[s]) result.vector[s] += peak[0];
+  }
+  result.vectors = peak[0] + peak[1];
+}
+
 }  // namespace
 
 std::shared_ptr<const Symbolic> analyze(Columns lower, In<Index> permutation, const TimeModel& model,
@@ -153,6 +183,7 @@ std::shared_ptr<const Symbolic> analyze(Columns lower, In<Index> permutation, co
   const Pattern upper = renumbered(lower, inverse_of(permutation), true);
   const Tree tree = eliminate(upper, permutation, model, method, *result);
   row_structure(upper, tree, *result);
+  vector_stacks(*result);
   return result;
 }
 

@@ -216,6 +216,44 @@ void check_solves(const DenseKernels<T>& kernels, Index m, Index n) {
   }
 }
 
+// The trapezoid of n columns and u rows below its triangle, with every alignment of both arguments.
+template <class T>
+void check_trapezoid(const DenseKernels<T>& kernels, Index u, Index n) {
+  const Index m = n + u;
+  const Matrix<T> L = triangle<T>(m, n);
+  const Matrix<T> y(m, 1);
+  std::vector<Long> forward(m), backward(m);
+  for (Index i = 0; i < m; ++i) {
+    forward[i] = wide(y(i, 0));
+    for (Index p = 0; p < std::min(i, n); ++p) forward[i] -= wide(L(i, p)) * forward[p];
+    if (i < n) forward[i] /= wide(L(i, i));
+  }
+  for (Index j = m - 1; j >= 0; --j) {
+    backward[j] = wide(y(j, 0));
+    if (j >= n) continue;
+    for (Index i = j + 1; i < m; ++i) backward[j] -= std::conj(wide(L(i, j))) * backward[i];
+    backward[j] /= wide(L(j, j));
+  }
+
+  const auto check = [&](const char* name, auto kernel, const std::vector<Long>& expected) {
+    const Matrix<T> before(whole_vectors<T>(m), 1, 0);
+    Matrix<T> first = before;
+    for (Index shift : {0, 1, 3}) {
+      std::vector<T> moved(shift + L.data.size()), x(shift + whole_vectors<T>(m), T(NAN));
+      std::copy(L.data.begin(), L.data.end(), moved.begin() + shift);
+      std::copy_n(y.data.begin(), m, x.begin() + shift);
+      kernel(m, n, moved.data() + shift, L.ld, x.data() + shift);
+      Matrix<T> got = y;
+      std::copy_n(x.begin() + shift, m, got.data.begin());
+      compare(name, n, got, y, expected, 16 * (n + 2), everywhere);
+      if (shift == 0) std::copy_n(got.data.begin(), m, first.data.begin());
+      if (!same_bits(got.ptr(), first.ptr(), m * sizeof(T))) fail<T>(name, m, n, shift, 0, 0, 0, 0);
+    }
+  };
+  check("forward", kernels.forward, forward);
+  check("backward", kernels.backward, backward);
+}
+
 // The panel of u + n rows whose factor is known; potrf is its case u = 0.
 template <class T>
 void check_factor(const DenseKernels<T>& kernels, Index u, Index n) {
@@ -273,6 +311,7 @@ void check(const DenseKernels<T>& kernels) {
       if (m >= n) check_herk(kernels, m, n, 5);
       check_solves(kernels, m, n);
       check_factor(kernels, m, n);
+      check_trapezoid(kernels, m, n);
     }
   // Beyond every threshold of packing and of blocking.
   check_products(kernels, 147, 139, 131);
@@ -283,6 +322,7 @@ void check(const DenseKernels<T>& kernels) {
   check_herk(kernels, 250, 130, 270);
   check_solves(kernels, 90, 203);
   check_factor(kernels, 0, 219);
+  check_trapezoid(kernels, 303, 301);
   check_factor(kernels, 150, 131);
   check_factor(kernels, 201, 40);
 }

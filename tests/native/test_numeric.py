@@ -27,7 +27,7 @@ from ..helpers import (
 def factorize(A, values=None):
     """Values of A and of its factor, and the static arguments of every primitive."""
     pattern = Pattern.from_scipy(A, symmetric=True)
-    symbolic = analyze(pattern, "amd")
+    symbolic = analyze(pattern, "amd", "supernodal")
     embedding = symbolic.embedding(pattern)
     a = jnp.asarray(stored(A) if values is None else values)
     factor, status, detail = cholesky_factor(a, symbolic, embedding, False)
@@ -66,6 +66,41 @@ def test_solve_and_its_halves(name, rng):
         y = solve(a, factor, b, **static, part="forward")
         assert_close(solve(a, factor, y, **static, part="backward"), x, tolerance(np.float64))
         assert_close(np.sum(y * y, 0), np.sum(b * x, 0), tolerance(np.float64))
+
+
+@pytest.mark.parametrize("dtype", SCALARS)
+@pytest.mark.parametrize("name", ["wide", "grid_2d"])
+def test_solves_with_any_number_of_right_hand_sides(name, dtype, rng):
+    A = wide(dtype) if name == "wide" else spd(name, dtype)
+    a, factor, static, _ = factorize(A)
+    oracle = A.toarray().astype(np.promote_types(dtype, np.float64))
+    for k in (1, 2, 3, 4, 5, 9, 64, 67):
+        b = normal(rng, (A.shape[0], k), dtype)
+        x = np.linalg.solve(oracle, b)
+        scale = np.abs(x).max()
+        close = tolerance(dtype) * scale * np.linalg.cond(oracle)
+        assert np.abs(solve(a, factor, b, **static) - x).max() < close
+        y = solve(a, factor, b, **static, part="forward")
+        assert np.abs(solve(a, factor, y, **static, part="backward") - x).max() < close
+
+
+def test_a_bad_right_hand_side_spoils_only_its_component(rng):
+    A = spd("disconnected")
+    a, factor, static, _ = factorize(A)
+    _, component = sp.csgraph.connected_components(A)
+    bad = component == component[0]
+    assert bad.any() and not bad.all()
+    for k in (1, 8):
+        b = normal(rng, (A.shape[0], k), np.float64)
+        x = solve(a, factor, b, **static)
+        spoiled = np.where(bad[:, None], np.nan, b)
+        for part in ("whole", "forward"):
+            got, expected = (solve(a, factor, v, **static, part=part) for v in (spoiled, b))
+            assert np.isnan(got).any()
+            clean = ~np.isnan(got)
+            assert clean.any() and np.array_equal(got[clean], expected[clean])
+        assert np.array_equal(np.isnan(solve(a, factor, spoiled, **static)).any(1), bad)
+        assert np.isfinite(x).all()
 
 
 @pytest.mark.parametrize("dtype", SCALARS)
