@@ -29,7 +29,12 @@
 namespace elimax {
 namespace {
 
-constexpr double hand_over = 20e3;  // nanoseconds that a crew loses over one front
+// What a front takes that a crew works on together: a thread more helps that much, and the crew loses some
+// nanoseconds each time.
+constexpr double helpful = 0.75, hand_over = 100e3;
+double shared_time(double time, int threads) {
+  return std::min(time, time / (1 + helpful * (threads - 1)) + hand_over);
+}
 
 struct Forest {
   std::vector<double> time;     // of every supernode
@@ -96,7 +101,7 @@ std::vector<bool> cut(const Symbolic& symbolic, const Forest& forest, int thread
     heavy.pop();
     split.push_back(s);
     below -= forest.time[s];
-    top += std::min(forest.time[s], forest.time[s] / threads + hand_over);
+    top += shared_time(forest.time[s], threads);
     for (Index child = s - 1; child >= forest.first[s]; child = forest.first[child] - 1) offer(child);
   }
   std::vector<bool> in_top(symbolic.supernodes(), false);
