@@ -167,20 +167,20 @@ void for_lower_blocks(Index n, Body body) {
   }
 }
 
-// Copies the columns from `begin` to `end` - 1 of the lower triangle of A(n x n) to the rows of the upper
-// one, conjugated.
+// A(j, i) <- conj(A(i, j)) for i from `top` on and below the diagonal, j from `begin` to `end` - 1, A of n rows.
 template <class T>
-void mirror(Index n, Index begin, Index end, T* A, Index lda) {
+void mirror(Index n, Index top, Index begin, Index end, T* A, Index lda) {
   constexpr Index block = 16;  // both a block and its image stay in the first-level cache
   for (Index j0 = begin; j0 < end; j0 += block)
-    for (Index i0 = j0; i0 < n; i0 += block)
+    for (Index i0 = std::max(j0, top); i0 < n; i0 += block)
       for (Index j = j0; j < std::min(j0 + block, end); ++j)
         for (Index i = std::max(i0, j + 1); i < std::min(i0 + block, n); ++i)
           A[j + static_cast<Offset>(i) * lda] = conjugate(A[i + static_cast<Offset>(j) * lda]);
 }
+// Copies the first `columns` columns of the lower triangle of A(n x n) to the rows of the upper one, conjugated.
 template <class T>
 void mirror(Index n, Index columns, T* A, Index lda) {
-  mirror(n, 0, columns, A, lda);
+  mirror(n, 0, 0, columns, A, lda);
 }
 
 // child <- F(relative, relative), full squares. F11 and F22 are full squares, too.
@@ -203,8 +203,8 @@ void extract(Worker worker, In<Index> relative, const Front<T>& front, T* child)
       copy(front.update + static_cast<Offset>(relative[j] - front.c) * front.u, front.c, split,
            child + static_cast<Offset>(j) * u);
   });
-  share_out(worker, split, u,
-            [&](Index begin, Index end) { mirror(u, begin, end, child, u); });  // from F21^H
+  share_out(worker, split, u - split,  // from F21^H
+            [&](Index begin, Index end) { mirror(u, split, begin, end, child, u); });
 }
 
 // The gradient of a function of A with respect to the values that supernode s owns, from the front of its
