@@ -28,10 +28,9 @@ struct SmallestPivot {
   Index column = none;
 
   void offer(R candidate, Index j) {
-    if (candidate < units || (candidate == units && j < column)) {
-      units = candidate;
-      column = j;
-    }
+    if (candidate > units || (candidate == units && j > column)) return;  // the first of equals, in any order
+    units = candidate;
+    column = j;
   }
   bool suspicious(Index n) const { return units < static_cast<R>(roundings) * static_cast<R>(n); }
 };
