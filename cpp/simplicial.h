@@ -24,6 +24,8 @@ struct Column {
         start(symbolic.row_ptr[j] + j),
         rows(symbolic.rows.data() + symbolic.row_ptr[j]),
         parent(symbolic.relative.data() + symbolic.row_ptr[j]) {}
+  // Whether the rows, in their order, are the first ones of the parent, its diagonal among them.
+  bool is_head_of_parent() const { return parent[u - 1] == u - 1; }
 };
 
 // The value that an embedding names. Whether it is a conjugated one is as good as random: no branch for

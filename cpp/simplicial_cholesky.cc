@@ -1,7 +1,8 @@
 // simplicial_cholesky.cc: P A P^T = L L^H, one column after the other.
 //
 // Column j is assembled from the values of A and the update matrices of its children, which are the last
-// ones on a stack because columns are numbered in postorder. Then
+// ones on a stack because columns are numbered in postorder. Along a chain they need not be moved: that of an
+// only child whose rows are the first ones of its parent is the parent's F22 where it lies. Then
 //
 //     U = F22 - x x^H / d,   L_jj = sqrt(d),   L_ij = x_i / L_jj.
 //
@@ -36,12 +37,23 @@ void assemble(const Embedding& embedding, Index j, Index u, const T* values, T* 
   x[0] = real_part(x[0]);
 }
 
-// U -= x x^H / d, lower triangle.
+// A lower triangle of order m, column by column.
 template <class T>
-void subtract_square(Index u, const T* x, Real<T> inverse, T* U) {
+struct Triangle {
+  Index m;
+  const T* data;
+  Index ld;
+};
+
+// U = F22 - x x^H / d, lower triangle, where F22 is zero beyond `known`, which may be U itself.
+template <class T>
+void subtract_square(Index u, const T* x, Real<T> inverse, Triangle<T> known, T* U) {
   for (Index k = 0; k < u; ++k, U += u) {
     const T y = conjugate(x[k]) * inverse;
-    for (Index i = k; i < u; ++i) U[i] -= x[i] * y;
+    Index i = k;
+    for (; i < known.m; ++i) U[i] = known.data[i] - x[i] * y;
+    for (; i < u; ++i) U[i] = -x[i] * y;
+    known.data += known.ld;
   }
 }
 
@@ -71,11 +83,22 @@ Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const Sche
     T* x = factor + column.start;
     T* U = updates + schedule.squares.offset[j];
     assemble(embedding, j, u, values, x);
-    std::fill_n(U, static_cast<Offset>(u) * u, T{});
     const R floor = std::numeric_limits<R>::epsilon() * std::abs(real_part(x[0]));
-    for (; n_waiting > 0 && symbolic.parent[waiting[n_waiting - 1]] == j; --n_waiting) {
-      const Index child = waiting[n_waiting - 1];
-      extend_add(Column(symbolic, child), updates + schedule.squares.offset[child], u, x, U);
+    const auto is_next = [&](Index above) {  // the column so far below the top of the stack
+      return n_waiting > above && symbolic.parent[waiting[n_waiting - 1 - above]] == j;
+    };
+    const auto next = [&] { return Column(symbolic, waiting[n_waiting - 1]); };
+    const auto update = [&] { return updates + schedule.squares.offset[waiting[n_waiting - 1]]; };
+    Triangle<T> F22{u, U, u};
+    if (u < many && is_next(0) && !is_next(1) && next().is_head_of_parent()) {
+      const Index m = next().u;
+      const T* child = update();
+      for (Index i = 0; i < m; ++i) x[i] += child[i];
+      F22 = {m - 1, child + m + 1, m};
+      --n_waiting;
+    } else {
+      std::fill_n(U, static_cast<Offset>(u) * u, T{});
+      for (; is_next(0); --n_waiting) extend_add(next(), update(), u, x, U);
     }
 
     const R d = real_part(x[0]);
@@ -86,7 +109,7 @@ Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const Sche
     if (d < smallest.units * floor) smallest.offer(d / floor, j);
     const R inverse = 1 / d, root = std::sqrt(d), inverse_root = 1 / root;
     x[0] = root;
-    if (u < many) subtract_square(u, x + 1, inverse, U);
+    if (u < many) subtract_square(u, x + 1, inverse, F22, U);
     for (Index i = 1; i <= u; ++i) x[i] *= inverse_root;
     if (u >= many) kernels.herk(u, u, 1, x + 1, u, U, u);
     if (u > 0) waiting[n_waiting++] = j;

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 
+#include "dense.h"
 #include "simplicial.h"
 
 namespace elimax::simplicial {
@@ -66,7 +67,9 @@ void backward_vector(const Symbolic& symbolic, const T* factor, T* w) {
 
 // x_i -= c x_j for two rows.
 template <class T>
-void subtract(T c, const T* x_j, Index k, T* x_i) {
+void subtract(const DenseKernels<T>& kernels, T c, const T* x_j, Index k, T* x_i) {
+  constexpr Index many = 16;  // for which wider vectors are worth a call
+  if (k >= many) return kernels.gemv_n(k, 1, x_j, k, &c, x_i);
   for (Index r = 0; r < k; ++r) x_i[r] -= c * x_j[r];
 }
 template <class T>
@@ -78,6 +81,7 @@ void scale(Real<T> c, Index k, T* row) {
 template <class T, class Source, class Place>
 void forward_rows(const Symbolic& symbolic, const T* L, const T* b, Source source, Place place, Index k, T* x,
                   std::uint8_t* filled) {
+  const DenseKernels<T>& kernels = dense<T>();
   std::fill_n(filled, symbolic.n, 0);
   const Index* rows = symbolic.rows.data();
   for (Index j = 0; j < symbolic.n; ++j) {
@@ -90,7 +94,7 @@ void forward_rows(const Symbolic& symbolic, const T* L, const T* b, Source sourc
       const T ratio = *L++ * inverse;
       T* x_i = x + place(i) * k;
       if (filled[i]) {
-        subtract(ratio, x_j, k, x_i);
+        subtract(kernels, ratio, x_j, k, x_i);
       } else {
         const T* b_i = b + source(i) * k;
         for (Index r = 0; r < k; ++r) x_i[r] = b_i[r] - ratio * x_j[r];
@@ -103,6 +107,7 @@ void forward_rows(const Symbolic& symbolic, const T* L, const T* b, Source sourc
 
 template <class T, class Source>
 void backward_rows(const Symbolic& symbolic, const T* factor, const T* b, Source source, Index k, T* x) {
+  const DenseKernels<T>& kernels = dense<T>();
   const auto row = [&](Index i) { return x + static_cast<Offset>(symbolic.permutation[i]) * k; };
   const T* L = factor + symbolic.factor_size();
   const Index* rows = symbolic.rows.data() + symbolic.rows.size();
@@ -114,7 +119,7 @@ void backward_rows(const Symbolic& symbolic, const T* factor, const T* b, Source
     const T* b_j = b + source(j) * k;
     T* x_j = row(j);
     for (Index r = 0; r < k; ++r) x_j[r] = b_j[r] * inverse;
-    for (Index i = u; i-- > 0;) subtract(T(conjugate(L[1 + i]) * inverse), row(rows[i]), k, x_j);
+    for (Index i = u; i-- > 0;) subtract(kernels, T(conjugate(L[1 + i]) * inverse), row(rows[i]), k, x_j);
   }
 }
 
