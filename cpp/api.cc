@@ -58,7 +58,7 @@ void* elimax_analyze(Index n, const Index* ptr, const Index* rows, const Index* 
   return guard([&]() -> void* {
     const double* m = model;
     return new SymbolicHandle(analyze(columns(n, n, ptr, rows), {permutation, static_cast<std::size_t>(n)},
-                                      {{m[0], m[1], m[2], m[3], m[4], m[5]}, m[6], m[7], m[8]},
+                                      {{m[0], m[1], m[2], m[3], m[4], m[5]}, m[6], m[7], m[8], m[9], m[10]},
                                       static_cast<Method>(method)));
   });
 }

@@ -114,11 +114,11 @@ struct Relaxation {
 // own, nothing is padded, and scalar code eliminates it. The numbers are those of a Symbolic's header.
 enum class Method : std::int32_t { automatic = 0, supernodal = 1, simplicial = 2 };
 
-// Predicted nanoseconds. A column with u rows below takes column + entry u + update u^2 by itself; as part
-// of a front it takes what `relaxation` says.
+// Predicted nanoseconds: of fronts; and of a single column with u rows below, column + entry u + square u^2,
+// and moved_entry u + moved_square u^2 more where siblings make its update matrix move.
 struct TimeModel {
   Relaxation relaxation;
-  double column, entry, update;
+  double column, entry, square, moved_entry, moved_square;
 };
 
 // The forest of relaxed supernodes in the order of their elimination, a postorder that keeps the

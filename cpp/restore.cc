@@ -89,7 +89,7 @@ std::shared_ptr<const IndexMap> make_map(const Content& content) {
 }
 
 std::shared_ptr<const Symbolic> make_symbolic(const Content& content) {
-  const auto part = parts(content, 1, 10, 3);  // pattern; method, TimeModel; sequence, permutation, super
+  const auto part = parts(content, 1, 12, 3);  // pattern; method, TimeModel; sequence, permutation, super
   if (!part || part->header[0] < 1 || part->header[0] > 2) return nullptr;
   const auto method = static_cast<Method>(part->header[0]);
   const auto pattern = find<Pattern>(part->foundations[0]);
@@ -99,8 +99,8 @@ std::shared_ptr<const Symbolic> make_symbolic(const Content& content) {
       sequence.size() != static_cast<std::size_t>(pattern->n_cols))
     return nullptr;
   const auto r = [&](int k) { return std::bit_cast<double>(part->header[k]); };
-  auto symbolic =
-      analyze(*pattern, sequence, {{r(1), r(2), r(3), r(4), r(5), r(6)}, r(7), r(8), r(9)}, method);
+  auto symbolic = analyze(*pattern, sequence,
+                          {{r(1), r(2), r(3), r(4), r(5), r(6)}, r(7), r(8), r(9), r(10), r(11)}, method);
   const bool same_layout =
       std::ranges::equal(symbolic->permutation, permutation) && std::ranges::equal(symbolic->super, super);
   return same_layout ? symbolic : nullptr;

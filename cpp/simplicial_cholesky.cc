@@ -17,14 +17,11 @@
 #include <limits>
 
 #include "breakdown.h"
-#include "dense.h"
 #include "schedule.h"
 #include "simplicial.h"
 
 namespace elimax::simplicial {
 namespace {
-
-constexpr Index many = 16;  // rows for which a dense kernel is worth its call
 
 // The entries of A in column j, zero elsewhere.
 template <class T>
@@ -74,7 +71,6 @@ Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const Sche
   T* updates = workspace;
   auto* waiting = reinterpret_cast<Index*>(workspace + stacks_or_vectors(symbolic, schedule));
   Index n_waiting = 0;  // columns whose parents are still to come
-  const DenseKernels<T>& kernels = dense<T>();
   Index failed = none;
   SmallestPivot<R> smallest;
   for (Index j = 0; j < symbolic.n; ++j) {
@@ -90,7 +86,7 @@ Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const Sche
     const auto next = [&] { return Column(symbolic, waiting[n_waiting - 1]); };
     const auto update = [&] { return updates + schedule.squares.offset[waiting[n_waiting - 1]]; };
     Triangle<T> F22{u, U, u};
-    if (u < many && is_next(0) && !is_next(1) && next().is_head_of_parent()) {
+    if (is_next(0) && !is_next(1) && next().is_head_of_parent()) {
       const Index m = next().u;
       const T* child = update();
       for (Index i = 0; i < m; ++i) x[i] += child[i];
@@ -109,9 +105,8 @@ Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const Sche
     if (d < smallest.units * floor) smallest.offer(d / floor, j);
     const R inverse = 1 / d, root = std::sqrt(d), inverse_root = 1 / root;
     x[0] = root;
-    if (u < many) subtract_square(u, x + 1, inverse, F22, U);
+    subtract_square(u, x + 1, inverse, F22, U);
     for (Index i = 1; i <= u; ++i) x[i] *= inverse_root;
-    if (u >= many) kernels.herk(u, u, 1, x + 1, u, U, u);
     if (u > 0) waiting[n_waiting++] = j;
   }
   return conclude(symbolic, embedding, values, failed, smallest, factor, workspace);

@@ -48,13 +48,18 @@ class ChildLists {
   std::vector<Index> first_, next_;
 };
 
+// How many children every column has.
+std::vector<Index> children_of(In<Index> parent) {
+  std::vector<Index> children(parent.size(), 0);
+  for (const Index above : parent)
+    if (above != none) ++children[above];
+  return children;
+}
+
 // Blocks are numbered like their columns: children before parents. of[j] is the block of column j.
 std::vector<Block> fundamental(In<Index> parent, In<Index> counts, Out<Index> of) {
   const Index n = static_cast<Index>(parent.size());
-  std::vector<Index> children(n, 0);
-  for (Index j = 0; j < n; ++j) {
-    if (parent[j] != none) ++children[parent[j]];
-  }
+  const std::vector<Index> children = children_of(parent);
   std::vector<Block> blocks;
   for (Index j = 0; j < n; ++j) {
     const bool continues = j > 0 && parent[j - 1] == j && children[j] == 1 && counts[j - 1] == counts[j] + 1;
@@ -157,11 +162,13 @@ double supernodal_time(In<Block> blocks, const std::vector<bool>& absorbed, cons
   return sum;
 }
 
-double simplicial_time(In<Index> counts, const TimeModel& model) {
+double simplicial_time(In<Index> parent, In<Index> counts, const TimeModel& model) {
+  const std::vector<Index> children = children_of(parent);
   double sum = 0;
-  for (const Index count : counts) {
-    const double u = count - 1;
-    sum += model.column + u * (model.entry + u * model.update);
+  for (std::size_t j = 0; j < parent.size(); ++j) {
+    const double u = counts[j] - 1;
+    sum += model.column + u * (model.entry + u * model.square);
+    if (u > 0 && children[parent[j]] > 1) sum += u * (model.moved_entry + u * model.moved_square);
   }
   return sum;
 }
@@ -186,7 +193,7 @@ double front_time(Index columns, Index below, const Relaxation& relaxation) {
 }
 
 Supernodes supernodes(In<Index> parent, In<Index> counts, const TimeModel& model, Method method) {
-  const double simplicial = simplicial_time(counts, model);
+  const double simplicial = simplicial_time(parent, counts, model);
   if (method == Method::simplicial) return single_columns(parent, counts, simplicial);
   Supernodes result;
   result.of.resize(parent.size());

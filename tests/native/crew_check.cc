@@ -235,7 +235,7 @@ void check_matrix(const Symbolic& symbolic, const Embedding& embedding, const st
   }
 }
 
-constexpr TimeModel model{{100, 0.5, 0.8, 0.05, 128, 0.9}, 0, 0, 0};
+constexpr TimeModel model{{100, 0.5, 0.8, 0.05, 128, 0.9}, 0, 0, 0, 0, 0};
 
 // Random forests: a matrix whose columns have few entries.
 void check_forests() {
@@ -251,7 +251,7 @@ void check_forests() {
     }
     std::vector<Index> order(n);
     amd(A, order);
-    const TimeModel cases[] = {model, {{0, 0, 0, 0, 0, -1}, 0, 0, 0}};
+    const TimeModel cases[] = {model, {{0, 0, 0, 0, 0, -1}, 0, 0, 0, 0, 0}};
     const auto symbolic = analyze(A, order, cases[round % 2], Method::supernodal);
     for (const int threads : {1, 2, 7}) check_memory(*symbolic, *symbolic->schedules.of(*symbolic, threads));
   }

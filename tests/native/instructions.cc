@@ -103,10 +103,10 @@ void count_all(const char* name, const Grid& A, const TimeModel& model, Method m
 }  // namespace
 
 int main(int count, char** arguments) {
-  double m[9];
-  if (count != 10) return 2;
-  for (int i = 0; i < 9; ++i) m[i] = std::atof(arguments[i + 1]);
-  const TimeModel model{{m[0], m[1], m[2], m[3], m[4], m[5]}, m[6], m[7], m[8]};
+  double m[11];
+  if (count != 12) return 2;
+  for (int i = 0; i < 11; ++i) m[i] = std::atof(arguments[i + 1]);
+  const TimeModel model{{m[0], m[1], m[2], m[3], m[4], m[5]}, m[6], m[7], m[8], m[9], m[10]};
   std::printf("%s %d, %s\n", compiler, version, instruction_set());
   count_all("path", {2000, 1, 1}, model, Method::supernodal);
   count_all("path by columns", {2000, 1, 1}, model, Method::simplicial);

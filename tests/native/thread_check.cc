@@ -146,7 +146,8 @@ void stress(Threads& pool, int seed) {
     if (!find<Symbolic>(hash) || !find<Embedding>(hash)) {
       std::vector<Index> order(grid.n);
       amd(grid.columns(), order);
-      auto symbolic = analyze(grid.columns(), order, {{100, 1, 1, 0.05, 8, 0}, 0, 0, 0}, Method::supernodal);
+      auto symbolic =
+          analyze(grid.columns(), order, {{100, 1, 1, 0.05, 8, 0}, 0, 0, 0, 0, 0}, Method::supernodal);
       Index outside;
       pin<Embedding>(hash, embed(*symbolic, grid.columns(), outside));
       pin<Symbolic>(hash, std::move(symbolic));

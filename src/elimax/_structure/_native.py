@@ -123,7 +123,7 @@ def analyze(
         _index(column_pointers),
         _index(rows),
         _index(permutation),
-        (c_double * 9)(*model),
+        (c_double * 11)(*model),
         METHODS.index(method),
     )
     return Handle(pointer, library.elimax_symbolic_free)

@@ -34,8 +34,9 @@ from elimax._structure.structure import Structure, cached
 RELAXATION = (32.0, 1.0, 0.25, 0.016, 128.0, 0.9)
 
 # What a single column with u rows below takes where every column is by itself: a constant, per row, per pair
-# of rows.
-SINGLE_COLUMN = (6.0, 3.0, 0.35)
+# of rows; and what moving its update matrix takes, which an only child spares: per row, per pair of rows.
+# About 0.8 times what factorizations take, because solves and selected inverses gain more.
+SINGLE_COLUMN = (5.5, 1.8, 0.28, 2.4, 1.2)
 
 # "auto" tries nested dissection where minimum degree predicts so many seconds per entry of A. METIS takes
 # about 1.2e-6 of them and saves a quarter of the factorization in two dimensions, half of it in three: it
