@@ -65,9 +65,12 @@ struct Schedule {
   }
   template <class Visit>
   void for_top_reversed(const Visit& visit) const {
-    for (Index s = subtrees.empty() ? supernodes : 0; s-- > 0;) visit(s);
-    for (auto s = top.rbegin(); s != top.rend(); ++s)
-      if (*s >= 0) visit(*s);
+    if (subtrees.empty()) {
+      for (Index s = supernodes; s-- > 0;) visit(s);
+    } else {
+      for (auto s = top.rbegin(); s != top.rend(); ++s)
+        if (*s >= 0) visit(*s);
+    }
   }
 };
 

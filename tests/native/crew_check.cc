@@ -195,7 +195,9 @@ void check_memory(const Symbolic& symbolic, const Schedule& schedule) {
       return true;
     });
   }
-  for (const int times : visits) check(times == 2, "every supernode is visited once by a sweep");
+  Crew alone;
+  downward(schedule, alone, [&](Index s, Worker) { ++visits[s]; });
+  for (const int times : visits) check(times == 3, "every supernode is visited once by a sweep");
 }
 
 // Everything that is computed for one matrix, by so many threads.
@@ -294,6 +296,9 @@ void check_dense_matrix() {
     A.ptr.push_back(static_cast<Index>(A.rows.size()));
   }
   const auto symbolic = analyze(A, order, model, Method::supernodal);
+  const auto schedule = symbolic->schedules.of(*symbolic, 2);
+  check(schedule->subtrees.empty() && schedule->top.size() == 1, "a schedule without subtrees");
+  check_memory(*symbolic, *schedule);
   Index outside;
   check_matrix(*symbolic, *embed(*symbolic, A, outside), values);
 }
