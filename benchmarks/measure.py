@@ -32,11 +32,14 @@ OPERATIONS = [
     "selected_inverse",
 ]
 
+SYMBOLIC = ["analyze", "analyze_again"]
+"""Those that do not compute with the values of the matrix."""
+
 TURN = 0.05
 """Seconds that a peer fills with calls, at least one, when it is its turn."""
 
 HOPELESS = 4
-"""A peer so many times slower than the fastest before it is measured by the first call of its first turn."""
+"""A peer so many times slower than the fastest is measured in one round only."""
 
 PREPARATION = 60
 """Seconds that a peer may take to start, or to make what an operation begins with, besides the budget."""
@@ -125,17 +128,16 @@ def take_turns(
     results = {worker.name: Measurement(matrix, operation, worker.name) for worker in workers}
     patience = PREPARATION + effort.budget
     for done in range(effort.rounds):
+        fastest = min((r.median() for r in results.values() if r.seconds), default=math.inf)
         for worker in workers:
             result = results[worker.name]
-            fastest = min((r.median() for r in results.values() if r.seconds), default=math.inf)
             if result.note or (done > 0 and result.median() > HOPELESS * fastest):
                 continue
             try:
                 reply = worker.ask(operation, 0, patience)
                 if reply["seconds"] > effort.budget:
                     raise Stopped(f"more than {effort.budget:g} s")
-                if reply["seconds"] < HOPELESS * fastest:
-                    reply = worker.ask(operation, TURN, patience)
+                reply = worker.ask(operation, TURN, patience)
             except Stopped as reason:
                 result.note = str(reason)
                 continue
@@ -161,6 +163,13 @@ def measure_matrix(
         say(f"{matrix} {name} {operation}: {reason}")
         workers.pop(name).stop()
 
+    def dismiss_hopeless() -> None:
+        for peer, _ in peers:
+            work = left_out(peer, facts, effort.budget) if peer.name in workers else ""
+            if work:
+                measurements.append(Measurement(matrix, "factor", peer.name, note=work))
+                dismiss(peer.name, "factor", work)
+
     with ExitStack() as stack:
         for peer, command in peers:
             worker = Worker(peer.name, [*command, str(path)], peer.environment)
@@ -171,12 +180,9 @@ def measure_matrix(
                 )
             except Stopped as reason:
                 dismiss(peer.name, "start", str(reason))
-        for peer, _ in peers:
-            work = left_out(peer, facts, effort.budget) if peer.name in workers else ""
-            if work:
-                measurements.append(Measurement(matrix, "factor", peer.name, note=work))
-                dismiss(peer.name, "factor", work)
-        for operation in operations:
+        for operation in sorted(operations, key=OPERATIONS.index):  # symbolic ones come first
+            if operation not in SYMBOLIC:
+                dismiss_hopeless()
             able = [w for name, w in workers.items() if operation in facts[name].operations]
             for result in take_turns(matrix, operation, able, effort):
                 measurements.append(result)
@@ -184,6 +190,8 @@ def measure_matrix(
                     dismiss(result.peer, operation, result.note)
             say(f"{matrix} {operation}: done")
         for name, worker in list(workers.items()):
+            if set(operations) <= set(SYMBOLIC):
+                break  # there are no answers
             try:
                 answers = worker.ask("check", 0, PREPARATION + effort.budget)
                 facts[name] = replace(facts[name], **answers)

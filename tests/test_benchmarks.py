@@ -71,7 +71,6 @@ def test_a_hopeless_worker_has_one_round_and_a_failed_one_none():
     workers = [Stopwatch("fast", 1.0, asked), slow, failed]
     results = take_turns("matrix", "factor", workers, Effort(rounds=5, budget=99))
     assert [len(result.seconds) for result in results] == [5, 1, 0]
-    assert asked.count("slow") == 1 and asked.count("fast") == 10
     assert results[2].note == "gave up" and math.isnan(results[2].median())
 
 

@@ -56,7 +56,8 @@ def run(program: str, threads: str) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "dtype"), [((90, 90), "float64"), ((13, 13, 13), "float64"), ((9, 9, 20), "complex64")]
+    ("sizes", "dtype"),
+    [((90, 90), "float64"), ((13, 13, 13), "float64"), ((9, 9, 20), "complex64")],
 )
 def test_results_do_not_depend_on_the_number_of_threads(sizes, dtype):
     program = PROGRAM.replace("{sizes}", repr(sizes)).replace("{dtype}", dtype)

@@ -11,7 +11,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 
 import numpy as np
 import scipy.sparse as sp
@@ -39,14 +39,15 @@ def measure(operation: Operation, calls_before: int, seconds: float) -> dict[str
 def serve(
     version: str,
     operations: Mapping[str, Operation],
-    check: Callable[[], Mapping[str, float]],
+    check: Callable[[Set[str]], Mapping[str, float]],
     flops: float = -1,
     nonzeros: float = -1,
 ) -> None:
     """Greet, then answer requests until standard input ends. Negative: unknown.
 
-    `check` solves with the matrix as it is and reports what lets the answers be compared: the relative
-    residual, and `logdet` where there is one. What a library prints goes to standard error.
+    `check` solves with the matrix as it is and reports what lets the answers of the operations that were
+    asked for be compared: the relative residual, and `logdet` where there is one. What a library prints goes
+    to standard error.
     """
     replies = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -58,15 +59,17 @@ def serve(
     }
     print(json.dumps(greeting), file=replies)
     calls = 0
+    asked: set[str] = set()
     for request in sys.stdin:
         name, seconds = request.split()
         if name == "check":
-            reply = dict(check())
+            reply = dict(check(asked))
         elif name == "memory":
             reply = {"bytes": peak(operations[name](1.0))}
         else:
             reply = measure(operations[name], calls, float(seconds))
             calls += int(reply["calls"])
+            asked.add(name)
         print(json.dumps(reply), file=replies)
 
 

@@ -4,6 +4,7 @@ It has no analysis apart: `factor` contains it. logdet is read off the diagonal 
 """
 
 import sys
+from collections.abc import Set
 from functools import cache
 from pathlib import Path
 
@@ -38,9 +39,10 @@ def main(path: Path) -> None:
 
         return operation
 
-    def check() -> dict[str, float]:
+    def check(asked: Set[str]) -> dict[str, float]:
         b = right_hand_sides(n, 1)
-        return {"residual": residual(A, factored().solve(b), b), "logdet": logdet(1.0)}
+        answers = {"residual": residual(A, factored().solve(b), b)}
+        return answers | {"logdet": logdet(1.0)} if "logdet" in asked else answers
 
     operations = {
         "factor": lambda scale: lambda: factor(scale),
