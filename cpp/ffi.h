@@ -146,16 +146,22 @@ class Scratch {
   void* data_;
 };
 
-// How many threads the environment lets one call have: ELIMAX_NUM_THREADS, any number if it is not set, 0 if
-// it is not a positive integer.
-inline int thread_limit() {
-  static const int limit = [] {
-    const char* text = std::getenv("ELIMAX_NUM_THREADS");
-    if (text == nullptr || *text == 0) return Crew::most;
+// What ELIMAX_NUM_THREADS said at the first call, and how many threads it lets one call have: any number if
+// it is not set, 0 if it is not a positive integer.
+struct ThreadLimit {
+  std::string text;
+  int threads = Crew::most;
+
+  ThreadLimit() {
+    if (const char* value = std::getenv("ELIMAX_NUM_THREADS")) text = value;
+    if (text.empty()) return;
     char* end;
-    const long number = std::strtol(text, &end, 10);
-    return *end == 0 && number > 0 ? static_cast<int>(std::min<long>(number, Crew::most)) : 0;
-  }();
+    const long number = std::strtol(text.c_str(), &end, 10);
+    threads = *end == 0 && number > 0 ? static_cast<int>(std::min<long>(number, Crew::most)) : 0;
+  }
+};
+inline const ThreadLimit& thread_limit() {
+  static const ThreadLimit limit;
   return limit;
 }
 
@@ -164,7 +170,9 @@ inline int thread_limit() {
 class Pool {
  public:
   explicit Pool(ffi::ThreadPool pool) : pool_(pool) {}
-  std::int64_t num_threads() const { return std::min<std::int64_t>(pool_.num_threads(), thread_limit()); }
+  std::int64_t num_threads() const {
+    return std::min<std::int64_t>(pool_.num_threads(), thread_limit().threads);
+  }
   template <class Task>
   void Schedule(Task task) {
 #ifdef __SANITIZE_THREAD__
@@ -194,7 +202,7 @@ inline ffi::Error out_of_memory(std::size_t bytes) {
 inline ffi::Error bad_thread_limit() {
   return ffi::Error::InvalidArgument(
       "elimax: the environment variable ELIMAX_NUM_THREADS must be a positive integer or not be set, got '" +
-      std::string(std::getenv("ELIMAX_NUM_THREADS")) + "'");
+      thread_limit().text + "'");
 }
 
 // Calls body(i, workspace) for every element of a batch, on the threads of XLA's pool, with `workspace`
@@ -202,7 +210,7 @@ inline ffi::Error bad_thread_limit() {
 template <class W, class Body>
 ffi::Error for_batch(ffi::ThreadPool threads, Offset batch, double nanoseconds, Offset workspace,
                      const Body& body) {
-  if (thread_limit() == 0) return bad_thread_limit();
+  if (thread_limit().threads == 0) return bad_thread_limit();
   Pool pool(threads);
   const std::size_t bytes = workspace * sizeof(W);
   const auto make = [&] { return Scratch(bytes); };
@@ -224,7 +232,7 @@ ffi::Error for_batch(ffi::ThreadPool threads, Offset batch, double nanoseconds, 
 template <class W, class WorkspaceOf, class Body>
 ffi::Error for_matrices(ffi::ThreadPool threads, const Symbolic& symbolic, Offset batch, double nanoseconds,
                         const WorkspaceOf& workspace_of, const Body& body) try {
-  if (thread_limit() == 0) return bad_thread_limit();
+  if (thread_limit().threads == 0) return bad_thread_limit();
   Pool pool(threads);
   const int most = static_cast<int>(pool.num_threads());
   const int team = batch >= most || symbolic.simplicial()
