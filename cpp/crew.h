@@ -2,8 +2,8 @@
 //
 // One of them, the captain, runs the algorithm; where it calls each(), the others help. Nothing is ever
 // waited for but work that somebody has begun: a crew whose helpers come late, or never, is only slower.
-// Helpers that wait for the next call watch for a few microseconds and sleep then. Cost: a fraction of a
-// microsecond per call of each() and claim, tens of microseconds to wake a sleeper.
+// Helpers that wait for the next call watch for some tens of microseconds and sleep then. Cost: a fraction
+// of a microsecond per call of each() and claim, tens of microseconds to wake a sleeper.
 #pragma once
 
 #include <atomic>
@@ -65,7 +65,7 @@ class Crew {
     open_.notify_all();
   }
 
-  // Whether `ready` comes true within some microseconds.
+  // Whether `ready` comes true within some tens of microseconds.
   template <class Ready>
   static bool watch(const Ready& ready) {
     for (int turn = 0; turn < 2000; ++turn) {

@@ -29,8 +29,8 @@
 namespace elimax {
 namespace {
 
-// What a front takes that a crew works on together: a thread more helps that much, and the crew loses some
-// nanoseconds each time.
+// What a front takes that a crew works on together: every thread but the first helps that much, and sharing
+// it out loses so many nanoseconds.
 constexpr double helpful = 0.75, hand_over = 100e3;
 double shared_time(double time, int threads) {
   return std::min(time, time / (1 + helpful * (threads - 1)) + hand_over);

@@ -136,7 +136,7 @@ void downward(const Schedule& schedule, Crew& crew, const Visit& visit) {
   });
 }
 
-// Old-style sweeps on one thread.
+// The same on one thread, which knows all from the Symbolic.
 template <class Visit>
 void upward(const Symbolic& symbolic, Visit visit) {
   for (Index s = 0; s < symbolic.supernodes(); ++s)
