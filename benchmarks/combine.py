@@ -57,7 +57,7 @@ def main() -> None:
     matrices = [name for name in [*GALLERY, *QUICK] if any(m == name for m, _ in times)]
     for path in options.files:
         print(path.read_text().splitlines()[0])
-    print(tables(times, OPERATIONS, matrices, targets(options.threads), least))
+    print(f"\n{tables(times, OPERATIONS, matrices, targets(options.threads), least)}")
 
 
 if __name__ == "__main__":

@@ -38,8 +38,10 @@ class Ratios:
 
 
 def cell(number: float) -> str:
-    """Three digits, or a dash for NaN."""
-    return "-" if math.isnan(number) else f"{number:.3g}"
+    """At least three digits, or a dash for NaN."""
+    if math.isnan(number):
+        return "-"
+    return f"{number:.3g}" if number < 1000 else f"{number:,.0f}"
 
 
 def percent(fraction: float) -> str:
@@ -168,4 +170,4 @@ def tables(
     """A table for every operation that was measured, and the summary."""
     measured = [o for o in operations if any((m, o) in times for m in matrices)]
     parts = [table(times, operation, matrices, targets, least) for operation in measured]
-    return "\n\n".join(["", *parts, summary(times, measured, matrices, targets)])
+    return "\n\n".join([*parts, summary(times, measured, matrices, targets)])

@@ -127,8 +127,8 @@ def test_table_ends_with_geometric_mean_and_worst_case():
     _, _, head, _, a, b, mean, worst = text.splitlines()
     libraries = ["elimax", "pardiso", "cholmod"]
     assert cells(head) == ["matrix", *libraries, "ours / fastest", "of the limit"]
-    assert cells(a) == ["a", "2e+03", "1e+03", "-", "2", "25 %"]
-    assert cells(b) == ["b", "8e+03", "1e+03", "3e+03", "8", "1 %"]
+    assert cells(a) == ["a", "2,000", "1,000", "-", "2", "25 %"]
+    assert cells(b) == ["b", "8,000", "1,000", "3,000", "8", "1 %"]
     assert cells(mean)[-2:] == ["4", "5 %"]
     assert cells(worst)[-2:] == ["8", ""]
 
