@@ -226,18 +226,17 @@ ffi::Error for_batch(ffi::ThreadPool threads, Offset batch, double nanoseconds, 
   return for_batch<char>(threads, batch, nanoseconds, 0, [&](Offset i, char*) { body(i); });
 }
 
-// Calls body(i, schedule, crew, workspace) for every matrix of a batch: side by side where there are enough
-// of them, else one by one with all threads on each, as far as its time is worth that. workspace_of(schedule)
-// is the number of its entries.
+// Calls body(i, schedule, crew, workspace) for every matrix of a batch: side by side if there are as many of
+// them as threads that the time of one is worth, else one by one with so many threads on each.
+// workspace_of(schedule) is the number of its entries.
 template <class W, class WorkspaceOf, class Body>
 ffi::Error for_matrices(ffi::ThreadPool threads, const Symbolic& symbolic, Offset batch, double nanoseconds,
                         const WorkspaceOf& workspace_of, const Body& body) try {
   if (thread_limit().threads == 0) return bad_thread_limit();
   Pool pool(threads);
-  const int most = static_cast<int>(pool.num_threads());
-  const int team = batch >= most || symbolic.simplicial()
-                       ? 1
-                       : static_cast<int>(std::clamp(nanoseconds / 100e3, 1.0, 1.0 * most));
+  const auto most = static_cast<double>(std::max<std::int64_t>(pool.num_threads(), 1));
+  const int worth = symbolic.simplicial() ? 1 : static_cast<int>(std::clamp(nanoseconds / 100e3, 1.0, most));
+  const int team = batch >= worth ? 1 : worth;
   const auto schedule = symbolic.schedules.of(symbolic, team);
   const Offset workspace = workspace_of(*schedule);
   if (team == 1)
