@@ -265,9 +265,9 @@ Offset derive_workspace(const Schedule& schedule, Offset nonempty) {
   return nonempty * schedule.squares.size(schedule.threads) + schedule.threads * block_square;
 }
 
-// Entries of the workspace that each worker of the reverse sweep has for itself.
-Offset own_workspace(const Symbolic& symbolic, Offset subsets) {
-  return subsets * (symbolic.max_panel + 2 * block_square);
+// Entries of the workspace that worker `id` of the reverse sweep has before its own: squares, then panels.
+Offset own_workspace(const Schedule& schedule, int id, Offset subsets) {
+  return schedule.own(id, [&](Offset panel) { return subsets * (2 * block_square + panel); });
 }
 
 }  // namespace
@@ -296,7 +296,7 @@ Offset factor_adjoint_workspace(const Symbolic& symbolic, const Schedule& schedu
   return (subsets - 1) * symbolic.factor_size() +
          std::max(derive_workspace(schedule, subsets - 1),
                   subsets * schedule.squares.size(schedule.threads) +
-                      schedule.threads * own_workspace(symbolic, subsets));
+                      own_workspace(schedule, schedule.threads, subsets));
 }
 
 template <class T>
@@ -314,9 +314,10 @@ void factor_adjoint(const Symbolic& symbolic, const Embedding& embedding, const 
 
   T* owned = updates + subsets * schedule.squares.size(schedule.threads);
   downward(schedule, crew, [&](Index s, Worker worker) {
-    T* panels = owned + worker.id * own_workspace(symbolic, subsets);
-    const Reverse<T> sweep{symbolic, schedule, worker, CrewKernels<T>(dense<T>(), worker.crew), L,
-                           all,      updates,  panels, panels + subsets * symbolic.max_panel};
+    T* squares = owned + own_workspace(schedule, worker.id, subsets);
+    const Reverse<T> sweep{symbolic, schedule, worker,  CrewKernels<T>(dense<T>(), worker.crew),
+                           L,        all,      updates, squares + 2 * subsets * block_square,
+                           squares};
     reverse_front(sweep, s, cotangent + symbolic.panel[s]);
     write_gradient(symbolic, embedding, s, sweep.front(all, s), gradient);
     schedule.for_children(s, [&](Index child) {

@@ -248,7 +248,9 @@ Schedule::Schedule(const Symbolic& symbolic, int threads)
       supernodes(symbolic.supernodes()),
       first_child(supernodes, none),
       next_sibling(supernodes, none),
-      early(elimax::early(symbolic)) {
+      early(elimax::early(symbolic)),
+      max_panel(symbolic.max_panel),
+      max_panel_inside(0) {
   for (Index s = supernodes - 1; s >= 0; --s)
     if (const Index parent = symbolic.super_parent[s]; parent != none)
       next_sibling[s] = std::exchange(first_child[parent], s);
@@ -256,6 +258,9 @@ Schedule::Schedule(const Symbolic& symbolic, int threads)
   squares =
       stacks(symbolic, *this, std::vector<bool>(supernodes, false), [](Index u) { return Offset{u} * u; });
   triangles = stacks(symbolic, *this, early, [](Index u) { return Trapezoids(u).size(); });
+  for (const auto [first, last] : subtrees)
+    for (Index s = first; s < last; ++s)
+      max_panel_inside = std::max(max_panel_inside, symbolic.panel[s + 1] - symbolic.panel[s]);
 }
 
 std::shared_ptr<const Schedule> Schedules::of(const Symbolic& symbolic, int threads) const {

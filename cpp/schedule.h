@@ -43,7 +43,15 @@ struct Schedule {
   // parent (upward sweeps), or between its parent and itself (downward sweeps). Triangles (front.h) do so,
   // too, but where they are made early the children's are gone then.
   Stacks squares, triangles;
+  Offset max_panel, max_panel_inside;  // the largest panel of all supernodes, and of those in subtrees
 
+  // Where worker `id` has memory of its own, size(p) entries if the largest panel that it meets has p: that
+  // of the captain, who alone works on the top, comes first. The worker behind the last one begins at the
+  // end.
+  template <class Size>
+  Offset own(int id, const Size& size) const {
+    return id == 0 ? 0 : size(max_panel) + (id - 1) * size(max_panel_inside);
+  }
   // visit(child) for the children of s, in order.
   template <class Visit>
   void for_children(Index s, const Visit& visit) const {

@@ -196,9 +196,9 @@ void invert(const Sweep<T>& sweep, Index s) {
   }
 }
 
-// Entries of the workspace that each worker has for itself.
-Offset own_workspace(const Symbolic& symbolic, Subset all) {
-  return (2 * (Offset{all} + 1) + 1) * symbolic.max_panel;
+// Entries of the workspace that worker `id` has before its own: Y, Z and work for panels of so many entries.
+Offset own_workspace(const Schedule& schedule, int id, Subset all) {
+  return schedule.own(id, [&](Offset panel) { return (2 * (Offset{all} + 1) + 1) * panel; });
 }
 
 }  // namespace
@@ -207,7 +207,7 @@ Offset inverse_gradient_workspace(const Symbolic& symbolic, const Schedule& sche
   if (simplicial::handles(symbolic, k)) return simplicial::inverse_gradient_workspace(symbolic, schedule, k);
   const Subset all = (Subset{1} << k) - 1;
   return all * symbolic.factor_size() + (Offset{all} + 1) * schedule.squares.size(schedule.threads) +
-         schedule.threads * own_workspace(symbolic, all);
+         own_workspace(schedule, schedule.threads, all);
 }
 
 template <class T>
@@ -217,12 +217,13 @@ void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, cons
     return simplicial::inverse_gradient(symbolic, embedding, schedule, factor, directions, gradient,
                                         workspace);
   const Subset all = (Subset{1} << directions.size()) - 1;
-  const Offset panels = (Offset{all} + 1) * symbolic.max_panel;
   const DenseKernels<T>& kernels = dense<T>();
   T* updates = workspace + all * symbolic.factor_size();
   T* owned = updates + (Offset{all} + 1) * schedule.squares.size(schedule.threads);
   const auto sweep_of = [&](Worker worker) -> Sweep<T> {
-    T* own = owned + worker.id * own_workspace(symbolic, all);
+    T* own = owned + own_workspace(schedule, worker.id, all);
+    const Offset panels =
+        (Offset{all} + 1) * (worker.id == 0 ? schedule.max_panel : schedule.max_panel_inside);
     return {symbolic, schedule,     worker,          CrewKernels<T>(kernels, worker.crew),
             factor,   all,          workspace,       updates,
             own,      own + panels, own + 2 * panels};
