@@ -46,8 +46,7 @@ struct Schedule {
   Offset max_panel, max_panel_inside;  // the largest panel of all supernodes, and of those in subtrees
 
   // Where worker `id` has memory of its own, size(p) entries if the largest panel that it meets has p: that
-  // of the captain, who alone works on the top, comes first. The worker behind the last one begins at the
-  // end.
+  // of the captain, who alone works on the top, comes first. own(threads, size) is the size of it all.
   template <class Size>
   Offset own(int id, const Size& size) const {
     return id == 0 ? 0 : size(max_panel) + (id - 1) * size(max_panel_inside);
