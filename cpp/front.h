@@ -167,7 +167,8 @@ void for_lower_blocks(Index n, Body body) {
   }
 }
 
-// A(j, i) <- conj(A(i, j)) for i from `top` on and below the diagonal, j from `begin` to `end` - 1, A of n rows.
+// A(j, i) <- conj(A(i, j)) for i from `top` on and below the diagonal, j from `begin` to `end` - 1, A of n
+// rows.
 template <class T>
 void mirror(Index n, Index top, Index begin, Index end, T* A, Index lda) {
   constexpr Index block = 16;  // both a block and its image stay in the first-level cache
@@ -177,7 +178,8 @@ void mirror(Index n, Index top, Index begin, Index end, T* A, Index lda) {
         for (Index i = std::max(i0, j + 1); i < std::min(i0 + block, n); ++i)
           A[j + static_cast<Offset>(i) * lda] = conjugate(A[i + static_cast<Offset>(j) * lda]);
 }
-// Copies the first `columns` columns of the lower triangle of A(n x n) to the rows of the upper one, conjugated.
+// Copies the first `columns` columns of the lower triangle of A(n x n) to the rows of the upper one,
+// conjugated.
 template <class T>
 void mirror(Index n, Index columns, T* A, Index lda) {
   mirror(n, 0, 0, columns, A, lda);
