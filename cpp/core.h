@@ -1,13 +1,11 @@
 // core.h: every declaration of the native core on one page, ground floor first.
 //
 // Conventions
-// - Index counts rows and columns and positions in a matrix's values; Offset counts positions in a
-//   factor, whose size outgrows 32 bits first.
+// - Index counts rows and columns and positions in a matrix's values; Offset, in a factor, which is larger.
 // - Parameters come in the order inputs, outputs, workspace. Kernels do not throw, print or allocate
 //   inside loops over supernodes: sizes come from Symbolic, failures leave as a Status.
 // - Dense blocks are column-major; X^H is the conjugate transpose (the transpose for real scalars).
-// - Numeric kernels are templates, instantiated for float, double and their complex types at the
-//   foot of the file that defines them.
+// - Numeric kernels are templates, instantiated for float, double and their complex types.
 // - Nothing recurses over the elimination tree: a band matrix has a tree of depth n.
 #pragma once
 
@@ -181,11 +179,10 @@ struct Symbolic {
   std::vector<Index> relative;      // same length as rows
   std::vector<Offset> panel;        // n_supernodes + 1: where a panel starts in the factor
   std::vector<Offset> vector;       // n_supernodes: where a front vector (solve.cc) starts in
-  Offset vectors = 0;               // so many entries of workspace
   Offset factor_nonzeros = 0;       // nnz(L), exact: sum of counts
   double flops = 0;                 // sum of counts^2: multiplications and additions, exact
   Index max_columns = 0, max_rows = 0, max_below = 0;  // largest c, c + u and u over supernodes
-  Offset max_panel = 0;                                // largest c (c + u)
+  Offset max_panel = 0, vectors = 0;                   // largest c (c + u); entries for front vectors
   Method method = Method::supernodal;                  // never automatic
   double predicted_time = 0;                           // nanoseconds of a factorization, by the TimeModel
   Relaxation relaxation;                               // by which supernodes were merged
@@ -256,9 +253,13 @@ Real<T> cholesky_logdet(const Symbolic& symbolic, const T* factor);
 // x = A^-1 b, y = L^-1 P b or x = P^T L^-H z, for k right-hand sides; b and x are n x k, row-major.
 enum class SolvePart : std::int32_t { whole = 0, forward = 1, backward = 2 };
 Offset solve_workspace(const Symbolic& symbolic, Index k);
+Offset solve_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k);
 template <class T>
 void cholesky_solve(const Symbolic& symbolic, SolvePart part, const T* factor, const T* b, Index k, T* x,
-                    T* workspace);
+                    T* work);
+template <class T>
+void cholesky_solve(const Symbolic& symbolic, const Schedule& schedule, Crew& crew, SolvePart part,
+                    const T* factor, const T* b, Index k, T* x, T* work);
 
 // G_k of DESIGN, section 4: with f(a) = log det A(a), the gradient with respect to w of
 // D^{k+1} f(a)[v_1, ..., v_k, w], on the pattern of the embedding; directions[i] are values on that
@@ -346,7 +347,6 @@ struct Hash {
   bool operator==(const Hash&) const = default;
 };
 
-// Owning counterparts of Columns and of an index map.
 struct Pattern {
   Index n_rows;
   Index n_cols;

@@ -259,7 +259,7 @@ inline double sweep_time(const Symbolic& symbolic) {
   return 2.0 * static_cast<double>(symbolic.factor_size()) + symbolic.flops / 20;
 }
 inline double solve_time(const Symbolic& symbolic, Offset k) {
-  return 0.5 * static_cast<double>(symbolic.factor_size()) * static_cast<double>(k);
+  return 0.2 * static_cast<double>(symbolic.factor_size()) * static_cast<double>(k);
 }
 
 }  // namespace elimax

@@ -81,9 +81,12 @@ ffi::Error solve_handler(ffi::ThreadPool pool, ffi::AnyBuffer factor, ffi::AnyBu
     const Batched<const T> L(factor, 1, x.batch()), b(right_hand_side, 2, x.batch());
     const auto k = static_cast<Index>(right_hand_side.dimensions().back());
     count(part == SolvePart::whole ? Counter::solve : Counter::half_solve, x.batch());
-    return for_batch<T>(
-        pool, x.batch(), solve_time(*symbolic, k), solve_workspace(*symbolic, k),
-        [&](Offset i, T* workspace) { cholesky_solve<T>(*symbolic, part, L[i], b[i], k, x[i], workspace); });
+    return for_matrices<T>(
+        pool, *symbolic, x.batch(), solve_time(*symbolic, k),
+        [&](const Schedule& schedule) { return solve_workspace(*symbolic, schedule, k); },
+        [&](Offset i, const Schedule& schedule, Crew& crew, T* workspace) {
+          cholesky_solve<T>(*symbolic, schedule, crew, part, L[i], b[i], k, x[i], workspace);
+        });
   });
 }
 

@@ -255,6 +255,8 @@ Schedule::Schedule(const Symbolic& symbolic, int threads)
     if (const Index parent = symbolic.super_parent[s]; parent != none)
       next_sibling[s] = std::exchange(first_child[parent], s);
   if (threads > 1) divide(symbolic, threads, *this);
+  left.push_back(0);
+  for (const Index s : top) left.push_back(left.back() + (s < 0 ? symbolic.below(~s) : 0));
   squares =
       stacks(symbolic, *this, std::vector<bool>(supernodes, false), [](Index u) { return Offset{u} * u; });
   triangles = stacks(symbolic, *this, early, [](Index u) { return Trapezoids(u).size(); });

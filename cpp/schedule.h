@@ -34,8 +34,10 @@ struct Schedule {
   int threads;
   Index supernodes;
   std::vector<Range> subtrees;  // one or several whole subtrees each, the longest work first
-  std::vector<Index> top;  // increasing: the other supernodes s, and ~s for the roots of the subtrees; with
-                           // one thread there are no subtrees, and every supernode is of the top, unlisted
+  std::vector<Index> top;    // increasing: the other supernodes s, and ~s for the roots of the subtrees; with
+                             // one thread there are no subtrees, and every supernode is of the top, unlisted
+  std::vector<Offset> left;  // how many rows the roots of subtrees have below them that come before an entry
+                             // of the top, and all of them
   std::vector<Index> first_child;   // of every supernode, or none
   std::vector<Index> next_sibling;  // the next child of the same parent, or none
   std::vector<bool> early;  // whether the triangle of a supernode is made when its first child arrives

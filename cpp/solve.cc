@@ -18,7 +18,8 @@
 
 #include "core.h"
 #include "dense.h"
-#include "schedule.h"
+#include "dense_crew.h"
+#include "front_vector.h"
 #include "simplicial.h"
 
 namespace elimax {
@@ -39,57 +40,90 @@ struct RowMajor {
 // One supernode of the factor, and the rows of the unknowns that it touches.
 template <class T>
 struct Panel {
-  Index s, first, c, u;
-  const Symbolic& symbolic;
+  Index first, c, u;
+  const Index* rows;
   const T* L;
 
   Panel(const Symbolic& symbolic, Index s, const T* factor)
-      : s(s),
-        first(symbolic.super[s]),
+      : first(symbolic.super[s]),
         c(symbolic.columns(s)),
         u(symbolic.below(s)),
-        symbolic(symbolic),
+        rows(symbolic.rows.data() + symbolic.row_ptr[s]),
         L(factor + symbolic.panel[s]) {}
   Index size() const { return c + u; }
   const T* at(Index i, Index j) const { return L + i + static_cast<Offset>(j) * size(); }
-  Index row(Index i) const { return symbolic.rows[symbolic.row_ptr[s] + i]; }
-  // Where the front vectors of this supernode and of its parent start, and where a row goes in the latter.
-  Offset vector() const { return symbolic.vector[s]; }
-  Offset parent_vector() const { return symbolic.vector[symbolic.super_parent[s]]; }
-  Index relative(Index i) const { return symbolic.relative[symbolic.row_ptr[s] + i]; }
+  // Whether one vector meets it in steps of `stride` columns, whose products a crew can share.
+  bool is_large() const { return static_cast<Offset>(size()) * c >= 1 << 17; }
 };
+constexpr Index stride = 256;
 
-// w = L^-1 P b, for one right-hand side. vectors: symbolic.vectors entries.
+// Calls body(begin, end) for about equal pieces of 0 .. n-1, multiples of 16, on the threads of the crew.
+template <class Body>
+void in_pieces(Worker worker, Index n, Index terms, const Body& body) {
+  constexpr Offset worthwhile = 1 << 15;
+  const int threads = worker.crew ? worker.crew->threads() : 1;
+  if (threads == 1 || Offset{n} * terms < worthwhile) return body(0, n);
+  const Index piece = (n / threads + 16) / 16 * 16;
+  worker.crew->each((n + piece - 1) / piece,
+                    [&](Index k, int) { body(k * piece, std::min(n, (k + 1) * piece)); });
+}
+
+// y1 <- L11^-1 y1, y2 <- y2 - L21 y1, and y1 <- L11^-H (y1 - L21^H y2).
 template <class T>
-void forward_vector(const Symbolic& symbolic, const DenseKernels<T>& kernels, const T* factor,
-                    RowMajor<const T> b, RowMajor<T> w, T* vectors) {
-  std::fill_n(vectors, symbolic.vectors, T{});
-  upward(symbolic, [&](Index s) {
+void forward_panel(const DenseKernels<T>& kernels, const Panel<T>& panel, Worker worker, T* y) {
+  if (!panel.is_large()) return kernels.forward(panel.size(), panel.c, panel.L, panel.size(), y);
+  for (Index begin = 0, end; begin < panel.c; begin = end) {
+    end = std::min(begin + stride, panel.c);
+    kernels.forward(end - begin, end - begin, panel.at(begin, begin), panel.size(), y + begin);
+    in_pieces(worker, panel.size() - end, end - begin, [&](Index i, Index last) {
+      kernels.gemv_n(last - i, end - begin, panel.at(end + i, begin), panel.size(), y + begin, y + end + i);
+    });
+  }
+}
+template <class T>
+void backward_panel(const DenseKernels<T>& kernels, const Panel<T>& panel, Worker worker, T* y) {
+  if (!panel.is_large()) return kernels.backward(panel.size(), panel.c, panel.L, panel.size(), y);
+  for (Index end = panel.c, begin; end > 0; end = begin) {
+    begin = (end - 1) / stride * stride;
+    const Index below = panel.size() - end;
+    in_pieces(worker, end - begin, below, [&](Index j, Index last) {
+      kernels.gemv_h(below, last - j, panel.at(end, begin + j), panel.size(), y + end, y + begin + j);
+    });
+    kernels.backward(end - begin, end - begin, panel.at(begin, begin), panel.size(), y + begin);
+  }
+}
+
+// w = L^-1 P b, for one right-hand side.
+template <class T>
+void forward_vector(const Symbolic& symbolic, Sweep sweep, const T* factor, RowMajor<const T> b,
+                    RowMajor<T> w, T* memory) {
+  const DenseKernels<T>& kernels = dense<T>();
+  const FrontVectors<T> vectors(symbolic, sweep.schedule, 1, memory);
+  const auto visit = [&](Index s, Worker worker) {
     const Panel<T> panel(symbolic, s, factor);
-    T* y = vectors + panel.vector();
+    T* y = vectors.of(s, worker);
     for (Index j = panel.first; j < panel.first + panel.c; ++j) {
       __builtin_prefetch(b.row(symbolic.permutation[std::min(j + ahead, symbolic.n - 1)]));
       y[j - panel.first] += *b.row(symbolic.permutation[j]);
     }
-    kernels.forward(panel.size(), panel.c, panel.L, panel.size(), y);
+    forward_panel(kernels, panel, worker, y);
     for (Index j = 0; j < panel.c; ++j) *w.row(panel.first + j) = y[j];
-    if (panel.u > 0) {
-      T* parent = vectors + panel.parent_vector();
-      for (Index i = 0; i < panel.u; ++i) parent[panel.relative(i)] += y[panel.c + i];
-    }
-    std::fill_n(y, whole_vectors<T>(panel.size()), T{});
+    vectors.leave(s, worker);
     return true;
-  });
+  };
+  sweep.upward(symbolic, visit, [&](Index s, Worker worker) { vectors.push(s, worker); });
 }
 
-// w <- L^-H w. y: whole_vectors(max_rows) entries.
+// w <- L^-H w.
 template <class T>
-void backward_vector(const Symbolic& symbolic, const DenseKernels<T>& kernels, const T* factor, T* w, T* y) {
-  downward(symbolic, [&](Index s) {
+void backward_vector(const Symbolic& symbolic, Sweep sweep, const T* factor, T* w, T* memory) {
+  const DenseKernels<T>& kernels = dense<T>();
+  sweep.downward(symbolic, [&](Index s, Worker worker) {
     const Panel<T> panel(symbolic, s, factor);
+    T* y = memory + worker.id * symbolic.vectors;
     std::copy_n(w + panel.first, panel.c, y);
-    for (Index i = 0; i < panel.u; ++i) y[panel.c + i] = w[panel.row(i)];
-    kernels.backward(panel.size(), panel.c, panel.L, panel.size(), y);
+    for (Index i = 0; i < panel.u; ++i) y[panel.c + i] = w[panel.rows[i]];
+    backward_panel(kernels, panel, worker, y);
     std::copy_n(y, panel.c, w + panel.first);
   });
 }
@@ -102,98 +136,140 @@ void conjugate_row(const T* row, Index width, T* w) {
 
 // The same for a block of right-hand sides, in place of W = (P b)^H.
 template <class T>
-void forward_block(const Symbolic& symbolic, const DenseKernels<T>& kernels, const T* factor, Index width,
-                   T* W, T* vectors) {
-  std::fill_n(vectors, symbolic.vectors * width, T{});
-  upward(symbolic, [&](Index s) {
+void forward_block(const Symbolic& symbolic, Sweep sweep, const T* factor, Index width, T* W, T* memory) {
+  const FrontVectors<T> vectors(symbolic, sweep.schedule, width, memory);
+  const auto visit = [&](Index s, Worker worker) {
+    const CrewKernels<T> kernels(dense<T>(), worker.crew);
     const Panel<T> panel(symbolic, s, factor);
     T* W1 = W + static_cast<Offset>(panel.first) * width;
-    T* Y1 = vectors + panel.vector() * width;
-    T* Y2 = Y1 + static_cast<Offset>(panel.c) * width;
+    const T* Y1 = vectors.of(s, worker);
     for (Offset i = 0; i < static_cast<Offset>(panel.c) * width; ++i) W1[i] += Y1[i];
-    kernels.trsm_h(width, panel.c, panel.L, panel.size(), W1, width);
-    kernels.gemm_nh(width, panel.u, panel.c, -1, W1, width, panel.at(panel.c, 0), panel.size(), Y2, width);
-    for (Index i = 0; i < panel.u; ++i) {
-      T* target = vectors + (panel.parent_vector() + panel.relative(i)) * width;
-      const T* source = Y2 + static_cast<Offset>(i) * width;
-      for (Index r = 0; r < width; ++r) target[r] += source[r];
-    }
-    std::fill_n(Y1, static_cast<Offset>(panel.size()) * width, T{});
+    dense<T>().trsm_h(width, panel.c, panel.L, panel.size(), W1, width);
+    kernels.gemm_nh(width, panel.u, panel.c, -1, W1, width, panel.at(panel.c, 0), panel.size(),
+                    vectors.below(s, worker), width);
+    vectors.leave(s, worker);
     return true;
-  });
+  };
+  sweep.upward(symbolic, visit, [&](Index s, Worker worker) { vectors.push(s, worker); });
 }
 
-// W2: width x max_below.
 template <class T>
-void backward_block(const Symbolic& symbolic, const DenseKernels<T>& kernels, const T* factor, Index width,
-                    T* W, T* W2) {
-  downward(symbolic, [&](Index s) {
+void backward_block(const Symbolic& symbolic, Sweep sweep, const T* factor, Index width, T* W, T* memory) {
+  sweep.downward(symbolic, [&](Index s, Worker worker) {
+    const CrewKernels<T> kernels(dense<T>(), worker.crew);
     const Panel<T> panel(symbolic, s, factor);
+    T* W2 = memory + worker.id * symbolic.vectors * width;
     for (Index i = 0; i < panel.u; ++i)
-      std::copy_n(W + static_cast<Offset>(panel.row(i)) * width, width, W2 + static_cast<Offset>(i) * width);
+      std::copy_n(W + static_cast<Offset>(panel.rows[i]) * width, width, W2 + static_cast<Offset>(i) * width);
     T* W1 = W + static_cast<Offset>(panel.first) * width;
     kernels.gemm_nn(width, panel.c, panel.u, -1, W2, width, panel.at(panel.c, 0), panel.size(), W1, width);
-    kernels.trsm_n(width, panel.c, panel.L, panel.size(), W1, width);
+    dense<T>().trsm_n(width, panel.c, panel.L, panel.size(), W1, width);
   });
 }
 
 template <class T>
-void solve_vector(const Symbolic& symbolic, SolvePart part, const T* factor, RowMajor<const T> b,
+void solve_vector(const Symbolic& symbolic, Sweep sweep, SolvePart part, const T* factor, RowMajor<const T> b,
                   RowMajor<T> x, T* workspace) {
-  const DenseKernels<T>& kernels = dense<T>();
   T* w = workspace;
-  T* vectors = w + symbolic.n;
-  if (part == SolvePart::forward) return forward_vector(symbolic, kernels, factor, b, x, vectors);
+  T* memory = w + symbolic.n;
+  if (part == SolvePart::forward) return forward_vector(symbolic, sweep, factor, b, x, memory);
   if (part == SolvePart::whole)
-    forward_vector(symbolic, kernels, factor, b, RowMajor<T>{w, 1}, vectors);
+    forward_vector(symbolic, sweep, factor, b, RowMajor<T>{w, 1}, memory);
   else
     for (Index i = 0; i < symbolic.n; ++i) w[i] = *b.row(i);
-  backward_vector(symbolic, kernels, factor, w, vectors);
+  backward_vector(symbolic, sweep, factor, w, memory);
   for (Index i = 0; i < symbolic.n; ++i) *x.row(symbolic.permutation[i]) = w[i];
 }
 
 template <class T>
-void solve_block(const Symbolic& symbolic, SolvePart part, const T* factor, RowMajor<const T> b, Index width,
-                 RowMajor<T> x, T* workspace) {
-  const DenseKernels<T>& kernels = dense<T>();
+void solve_block(const Symbolic& symbolic, Sweep sweep, SolvePart part, const T* factor, RowMajor<const T> b,
+                 Index width, RowMajor<T> x, T* workspace) {
   T* W = workspace;
-  T* vectors = W + static_cast<Offset>(symbolic.n) * width;
+  T* memory = W + static_cast<Offset>(symbolic.n) * width;
   const auto pivot = [&](Index i, SolvePart unpermuted) {
     return part == unpermuted ? i : symbolic.permutation[i];
   };
   for (Index i = 0; i < symbolic.n; ++i)
     conjugate_row(b.row(pivot(i, SolvePart::backward)), width, W + static_cast<Offset>(i) * width);
-  if (part != SolvePart::backward) forward_block(symbolic, kernels, factor, width, W, vectors);
-  if (part != SolvePart::forward) backward_block(symbolic, kernels, factor, width, W, vectors);
+  if (part != SolvePart::backward) forward_block(symbolic, sweep, factor, width, W, memory);
+  if (part != SolvePart::forward) backward_block(symbolic, sweep, factor, width, W, memory);
   for (Index i = 0; i < symbolic.n; ++i)
     conjugate_row(W + static_cast<Offset>(i) * width, width, x.row(pivot(i, SolvePart::forward)));
+}
+
+// How k right-hand sides are divided: the first `blocked` ones into blocks of `width`, one by one the rest.
+// Where `side_by_side`, every thread takes blocks by itself.
+struct Division {
+  Index blocked, width;
+  bool side_by_side;
+
+  Division(Index k, int threads) {
+    const Index rest = k % block_width;
+    blocked = rest < least_block ? k - rest : k;
+    constexpr Index narrow = 16;  // kernels run at less than full speed
+    side_by_side = threads > 1 && blocked >= narrow * threads;
+    const Index share = (blocked + threads - 1) / threads;
+    width = std::min(block_width, side_by_side ? (share + 7) / 8 * 8 : std::max(blocked, 1));
+  }
+};
+
+Offset workspace_of(const Symbolic& symbolic, const Schedule* schedule, Index width) {
+  const Offset vectors = FrontVectors<double>::size(symbolic, schedule);
+  return (symbolic.n + vectors) * width;
+}
+
+template <class T>
+void solve(const Symbolic& symbolic, Sweep sweep, SolvePart part, const T* factor, const T* b, Index k, T* x,
+           T* workspace) {
+  const Division division(k, sweep.threads());
+  const auto block = [&](Index task, Sweep sweep, T* workspace) {
+    const Index first = task * division.width;
+    solve_block(symbolic, sweep, part, factor, {b + first, k},
+                std::min(division.width, division.blocked - first), RowMajor<T>{x + first, k}, workspace);
+  };
+  const Index blocks = (division.blocked + division.width - 1) / division.width;
+  if (division.side_by_side) {
+    const Offset size = workspace_of(symbolic, nullptr, division.width);
+    sweep.crew->each(blocks, [&](Index task, int id) { block(task, Sweep{}, workspace + id * size); });
+  } else {
+    for (Index task = 0; task < blocks; ++task) block(task, sweep, workspace);
+  }
+  for (Index j = division.blocked; j < k; ++j)
+    solve_vector(symbolic, sweep, part, factor, {b + j, k}, RowMajor<T>{x + j, k}, workspace);
 }
 
 }  // namespace
 
 Offset solve_workspace(const Symbolic& symbolic, Index k) {
   if (symbolic.simplicial()) return simplicial::solve_workspace(symbolic, k);
-  return (symbolic.n + symbolic.vectors) * std::min(k, block_width);
+  return workspace_of(symbolic, nullptr, std::min(k, block_width));
+}
+Offset solve_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k) {
+  if (symbolic.simplicial()) return simplicial::solve_workspace(symbolic, k);
+  const Division division(k, schedule.threads);
+  const Offset together =
+      workspace_of(symbolic, &schedule, division.side_by_side ? 1 : std::min(k, block_width));
+  const Offset apart = schedule.threads * workspace_of(symbolic, nullptr, division.width);
+  return division.side_by_side ? std::max(together, apart) : together;
 }
 
 template <class T>
 void cholesky_solve(const Symbolic& symbolic, SolvePart part, const T* factor, const T* b, Index k, T* x,
                     T* workspace) {
   if (symbolic.simplicial()) return simplicial::solve(symbolic, part, factor, b, k, x, workspace);
-  for (Index first = 0, width; first < k; first += width) {
-    width = std::min(block_width, k - first);
-    if (width < least_block) width = 1;
-    const RowMajor<const T> from{b + first, k};
-    const RowMajor<T> to{x + first, k};
-    if (width == 1)
-      solve_vector(symbolic, part, factor, from, to, workspace);
-    else
-      solve_block(symbolic, part, factor, from, width, to, workspace);
-  }
+  solve(symbolic, Sweep{}, part, factor, b, k, x, workspace);
+}
+template <class T>
+void cholesky_solve(const Symbolic& symbolic, const Schedule& schedule, Crew& crew, SolvePart part,
+                    const T* factor, const T* b, Index k, T* x, T* workspace) {
+  if (schedule.threads == 1) return cholesky_solve(symbolic, part, factor, b, k, x, workspace);
+  solve(symbolic, Sweep{&schedule, &crew}, part, factor, b, k, x, workspace);
 }
 
-#define INSTANTIATE(T) \
-  template void cholesky_solve<T>(const Symbolic&, SolvePart, const T*, const T*, Index, T*, T*);
+#define INSTANTIATE(T)                                                                                    \
+  template void cholesky_solve<T>(const Symbolic&, SolvePart, const T*, const T*, Index, T*, T*);         \
+  template void cholesky_solve<T>(const Symbolic&, const Schedule&, Crew&, SolvePart, const T*, const T*, \
+                                  Index, T*, T*);
 ELIMAX_FOR_SCALARS(INSTANTIATE)
 #undef INSTANTIATE
 

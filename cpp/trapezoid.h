@@ -93,8 +93,8 @@ struct Backward {
     if (m > side<T>)
       add_inner_products<T, N>(m - side<T>, {L.data + width<R>, L.ld}, y + width<R>, sum, distance);
     const Triangle<T, N> triangle(m, L, distance);
-    const Vector<R> x = Lanes<R>(least(m, side<T>) * parts<T>).load(y);
-    const Vector<R> u = blend<R, N * parts<T>>(Vector<R>{}, x);  // rows below that share the vector
+    // The rows below that share the vector, and nothing of what is behind the last row.
+    const Vector<R> u = blend<R, N * parts<T>>(Vector<R>{}, Lanes<R>(least(m, side<T>) * parts<T>).load(y));
 #pragma GCC unroll 16
     for (int j = 0; j < N; ++j) {
       row[j] = triangle.below[j];
@@ -106,7 +106,7 @@ struct Backward {
     }
     totals<R>(sum);
     transpose<R, parts<T>>(row);
-    store(y, pivots(triangle.inverse, row, x - sum[0], std::make_integer_sequence<int, N>{}));
+    store(y, pivots(triangle.inverse, row, load(y) - sum[0], std::make_integer_sequence<int, N>{}));
   }
   template <int... J>
   ELIMAX_INLINE static Vector<R> pivots(Vector<R> inverse, const Vector<R> (&row)[side<T>], Vector<R> x,

@@ -200,17 +200,24 @@ void check_memory(const Symbolic& symbolic, const Schedule& schedule) {
   for (const int times : visits) check(times == 3, "every supernode is visited once by a sweep");
 }
 
+constexpr Index right_hand_sides[] = {1, 2, 5, 40, 67};  // one by one, together, side by side
+
 // Everything that is computed for one matrix, by so many threads.
 template <class T>
 std::vector<T> compute(const Symbolic& symbolic, const Embedding& embedding, const std::vector<T>& values,
                        int threads) {
   const auto schedule = symbolic.schedules.of(symbolic, threads);
   const Offset size = symbolic.factor_size(), nnz = static_cast<Offset>(values.size());
-  std::vector<T> results(2 * size + 2 * nnz + 2);
-  std::vector<T> workspace(
-      std::max({cholesky_workspace(symbolic, *schedule), inverse_gradient_workspace(symbolic, *schedule, 1),
-                factor_derivative_workspace(symbolic, *schedule, 1),
-                factor_adjoint_workspace(symbolic, *schedule, 1)}));
+  Offset columns = 0, most = 0;
+  for (const Index k : right_hand_sides) {
+    columns += 3 * k;
+    most = std::max(most, solve_workspace(symbolic, *schedule, k));
+  }
+  std::vector<T> results(2 * size + 2 * nnz + 2 + columns * symbolic.n);
+  std::vector<T> workspace(std::max({cholesky_workspace(symbolic, *schedule), most,
+                                     inverse_gradient_workspace(symbolic, *schedule, 1),
+                                     factor_derivative_workspace(symbolic, *schedule, 1),
+                                     factor_adjoint_workspace(symbolic, *schedule, 1)}));
   T *factor = results.data(), *derivative = factor + size, *gradient = derivative + size,
     *adjoint = gradient + nnz, *work = workspace.data();
   const T* direction = values.data();
@@ -223,6 +230,14 @@ std::vector<T> compute(const Symbolic& symbolic, const Embedding& embedding, con
     factor_derivative<T>(symbolic, embedding, *schedule, crew, factor, {&direction, 1}, derivative, work);
     factor_adjoint<T>(symbolic, embedding, *schedule, crew, factor, derivative, {&direction, 1}, adjoint,
                       work);
+    T* x = adjoint + nnz;
+    for (const Index k : right_hand_sides) {
+      const auto b = random_numbers<T>(Offset{symbolic.n} * k);
+      for (const auto part : {SolvePart::whole, SolvePart::forward, SolvePart::backward}) {
+        cholesky_solve<T>(symbolic, *schedule, crew, part, factor, b.data(), k, x, work);
+        x += b.size();
+      }
+    }
   });
   return results;
 }

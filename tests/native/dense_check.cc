@@ -242,9 +242,12 @@ void check_trapezoid(const DenseKernels<T>& kernels, Index u, Index n) {
       std::vector<T> moved(shift + L.data.size()), x(shift + whole_vectors<T>(m), T(NAN));
       std::copy(L.data.begin(), L.data.end(), moved.begin() + shift);
       std::copy_n(y.data.begin(), m, x.begin() + shift);
+      for (Index i = m; i < whole_vectors<T>(m); ++i) x[shift + i] = T(i);
       kernel(m, n, moved.data() + shift, L.ld, x.data() + shift);
       Matrix<T> got = y;
       std::copy_n(x.begin() + shift, m, got.data.begin());
+      for (Index i = m; i < whole_vectors<T>(m); ++i)
+        if (x[shift + i] != T(i)) fail<T>(name, m, n, shift, i, 0, wide(x[shift + i]), i);
       compare(name, n, got, y, expected, 16 * (n + 2), everywhere);
       if (shift == 0) std::copy_n(got.data.begin(), m, first.data.begin());
       if (!same_bits(got.ptr(), first.ptr(), m * sizeof(T))) fail<T>(name, m, n, shift, 0, 0, 0, 0);
