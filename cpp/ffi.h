@@ -195,9 +195,11 @@ class Pool {
   ffi::ThreadPool pool_;
 };
 
+inline ffi::Error out_of_memory(const std::string& what) {
+  return ffi::Error(ffi::ErrorCode::kResourceExhausted, "elimax: out of memory for " + what);
+}
 inline ffi::Error out_of_memory(std::size_t bytes) {
-  return ffi::Error(ffi::ErrorCode::kResourceExhausted,
-                    "elimax: out of memory for a workspace of " + std::to_string(bytes) + " bytes");
+  return out_of_memory("a workspace of " + std::to_string(bytes) + " bytes");
 }
 inline ffi::Error bad_thread_limit() {
   return ffi::Error::InvalidArgument(
@@ -251,7 +253,7 @@ ffi::Error for_matrices(ffi::ThreadPool threads, const Symbolic& symbolic, Offse
   });
   return ffi::Error::Success();
 } catch (const std::bad_alloc&) {
-  return out_of_memory(0);
+  return out_of_memory("a schedule of threads");
 }
 
 // Predicted nanoseconds of one sweep over the fronts, and of one over the factor for each right-hand side.

@@ -48,9 +48,8 @@ void subtract_square(Index u, const T* x, Real<T> inverse, Triangle<T> known, T*
   for (Index k = 0; k < u; ++k, U += u) {
     const T y = conjugate(x[k]) * inverse;
     Index i = k;
-    for (; i < known.m; ++i) U[i] = known.data[i] - x[i] * y;
+    for (; i < known.m; ++i) U[i] = known.data[static_cast<Offset>(k) * known.ld + i] - x[i] * y;
     for (; i < u; ++i) U[i] = -x[i] * y;
-    known.data += known.ld;
   }
 }
 

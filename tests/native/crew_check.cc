@@ -139,16 +139,20 @@ class Memory {
       check(owner_[p] == none, "nothing is overwritten");
       owner_[p] = s;
     }
+    peak_ = std::max(peak_, live_ += size);
   }
+  Offset peak() const { return peak_; }  // entries in use at once
   void free(Offset at, Offset size, Index s) {
     for (Offset p = at; p < at + size; ++p) {
       check(owner_[p] == s, "it is still there when it is needed");
       owner_[p] = none;
     }
+    live_ -= size;
   }
 
  private:
   std::vector<Index> owner_;
+  Offset live_ = 0, peak_ = 0;
 };
 
 // Replays the sweeps, subtrees dealt out to workers in turn and interleaved.
@@ -194,6 +198,7 @@ void check_memory(const Symbolic& symbolic, const Schedule& schedule) {
       arrive(s, 0);
       return true;
     });
+    check(schedule.threads > 1 || memory.peak() == stacks.size(1), "no more memory than is in use");
   }
   Crew alone;
   downward(schedule, alone, [&](Index s, Worker) { ++visits[s]; });

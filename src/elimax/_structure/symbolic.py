@@ -48,7 +48,7 @@ _WORTH_DISSECTING = 120e-9
 class Symbolic(Structure):
     """The static structure of a Cholesky factorization: immutable, compared and hashed by content.
 
-    `analyze` makes it. Two of them are equal if they stem from the same pattern and pivot sequence.
+    `analyze` makes it. Two of them are equal if they stem from the same pattern, pivot sequence and method.
 
     **Arguments:**
 
@@ -288,10 +288,10 @@ def _analyze(pattern: Pattern, name: str, method: str, permutation: bytes) -> Sy
         return Symbolic(pattern, np.frombuffer(permutation, np.int32), name, method)
     if name != "auto":
         return Symbolic(pattern, order(pattern, name), name, method)
-    one = _analyze(pattern, "amd", method, b"")
+    one = Symbolic(pattern, order(pattern, "amd"), "amd", method)
     if one.predicted_time < _WORTH_DISSECTING * pattern.nnz:
         return _because(one, f"auto: predicted {one.predicted_time:.2g} s, too little to try 'nd'")
-    other = _analyze(pattern, "nd", method, b"")
+    other = Symbolic(pattern, order(pattern, "nd"), "nd", method)
     if other.predicted_time < one.predicted_time:
         one, other = other, one
     times = f"predicted {one.predicted_time:.2g} s, {other.ordering!r} {other.predicted_time:.2g} s"
