@@ -91,8 +91,8 @@ class FrontVectors {
     return memory_ + ((1 + schedule_->threads) * symbolic_.vectors + schedule_->left[entry(s)]) * width_;
   }
   void clear(Index s, Worker worker) const {
-    const Offset size = symbolic_.front(s) * Offset{width_};
-    std::fill_n(of(s, worker), (size + 15) / 16 * 16, T{});
+    constexpr Offset whole = 64 / sizeof(T);  // what a vector kernel may have touched behind the last entry
+    std::fill_n(of(s, worker), (symbolic_.front(s) * Offset{width_} + whole - 1) / whole * whole, T{});
   }
 
   const Symbolic& symbolic_;

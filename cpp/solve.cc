@@ -99,7 +99,8 @@ void forward_vector(const Symbolic& symbolic, Sweep sweep, const T* factor, RowM
                     RowMajor<T> w, T* memory) {
   const DenseKernels<T>& kernels = dense<T>();
   const FrontVectors<T> vectors(symbolic, sweep.schedule, 1, memory);
-  const auto visit = [&](Index s, Worker worker) {
+  // Inline in both kinds of sweep: for small supernodes, calls would count.
+  const auto visit = [&](Index s, Worker worker) __attribute__((always_inline)) {
     const Panel<T> panel(symbolic, s, factor);
     T* y = vectors.of(s, worker);
     for (Index j = panel.first; j < panel.first + panel.c; ++j) {
