@@ -57,7 +57,11 @@ def main() -> int:
     machine.confine(options.threads)
     most = limits.measure(options.threads, options.folder)
     described = f"{machine.description(options.threads)}; {most}"
-    effort = Effort(rounds=2 if options.quick else options.rounds, budget=options.budget)
+    effort = Effort(
+        rounds=2 if options.quick else options.rounds,
+        budget=options.budget,
+        pause=0.4 if options.threads > 1 else 0.0,
+    )
     peers = available([peer for peer in PEERS if peer.name in options.peers], options.folder)
 
     measurements, facts = [], []

@@ -9,6 +9,7 @@ freed memory that a virtual machine gave back to its host (measured: as much as 
 import math
 import statistics
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -88,10 +89,15 @@ class Asked(Protocol):
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure: rounds per operation, and seconds that one call may take."""
+    """How long to measure: rounds per operation, seconds that one call may take, and seconds between turns.
+
+    The threads of OpenMP keep a core busy for a fifth of a second after their work, which the next in turn
+    would miss if it has threads of its own.
+    """
 
     rounds: int
     budget: float
+    pause: float = 0.0
 
 
 def say(text: str) -> None:
@@ -133,6 +139,7 @@ def take_turns(
             result = results[worker.name]
             if result.note or (done > 0 and result.median() > HOPELESS * fastest):
                 continue
+            time.sleep(effort.pause)
             try:
                 reply = worker.ask(operation, 0, patience)
                 if reply["seconds"] > effort.budget:
