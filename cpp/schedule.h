@@ -145,15 +145,4 @@ void downward(const Schedule& schedule, Crew& crew, const Visit& visit) {
   });
 }
 
-// The same on one thread, which knows all from the Symbolic.
-template <class Visit>
-void upward(const Symbolic& symbolic, Visit visit) {
-  for (Index s = 0; s < symbolic.supernodes(); ++s)
-    if (!visit(s)) return;
-}
-template <class Visit>
-void downward(const Symbolic& symbolic, Visit visit) {
-  for (Index s = symbolic.supernodes(); s-- > 0;) visit(s);
-}
-
 }  // namespace elimax
