@@ -8,7 +8,7 @@
 #include <iterator>
 #include <new>
 
-#include "core.h"
+#include "numeric.h"
 
 using namespace elimax;
 

@@ -10,7 +10,7 @@
 #include <cmath>
 #include <limits>
 
-#include "core.h"
+#include "numeric.h"
 
 namespace elimax {
 

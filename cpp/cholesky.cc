@@ -17,9 +17,9 @@
 #include <limits>
 
 #include "breakdown.h"
-#include "core.h"
 #include "dense_crew.h"
 #include "front.h"
+#include "numeric.h"
 #include "schedule.h"
 #include "simplicial.h"
 

@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-#include "core.h"
+#include "numeric.h"
 
 namespace elimax {
 namespace {

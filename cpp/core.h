@@ -1,4 +1,6 @@
-// core.h: every declaration of the native core on one page, ground floor first.
+// core.h: the ground floor of the native core, integers: patterns, orderings, the static structure of a
+// factorization, and where structures are kept. numeric.h has the floors above. Every declaration is on one
+// of these two pages.
 //
 // Conventions
 // - Index counts rows and columns and positions in a matrix's values; Offset, in a factor, which is larger.
@@ -58,6 +60,36 @@ Real<T> real_part(T x) {
     return x;
   else
     return x.real();
+}
+
+// A complex number whose conjugate() is the number itself: kernels for Hermitian matrices are kernels for
+// complex symmetric ones over this type.
+template <class R>
+struct Bilinear : std::complex<R> {
+  using std::complex<R>::complex;
+  constexpr Bilinear(std::complex<R> x) : std::complex<R>(x) {}
+};
+#define ELIMAX_FOR_BILINEAR(M) M(Bilinear<float>) M(Bilinear<double>)
+template <class R>
+struct RealOf<Bilinear<R>> {
+  using type = R;
+};
+template <class R>
+Bilinear<R> conjugate(Bilinear<R> x) {
+  return x;
+}
+template <class R>
+R real_part(Bilinear<R> x) {
+  return x.real();
+}
+// What is left of a number on the diagonal of a matrix that equals its transpose, conjugated.
+template <class T>
+T diagonal_part(T x) {
+  return T(real_part(x));
+}
+template <class R>
+Bilinear<R> diagonal_part(Bilinear<R> x) {
+  return x;
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -214,129 +246,26 @@ struct Embedding {
   std::vector<Offset> ptr;
   std::vector<Index> source;
   std::vector<Offset> target;
-  std::vector<Index> diagonal;  // diagonal[k] = position in the values of the k-th pivot's diagonal
-                                // entry, or none where the pattern has no such entry
+  std::vector<Index> diagonal;   // diagonal[k] = position in the values of the k-th pivot's diagonal
+                                 // entry, or none where the pattern has no such entry
+  std::vector<Index> row_order;  // row_order[k] = caller's row that the k-th pivot eliminates; empty where
+                                 // that is symbolic.permutation[k]
 };
 // Returns null, and the first offending value in `outside`, if the pattern is not inside L + L^T.
 std::shared_ptr<const Embedding> embed(const Symbolic& symbolic, Columns lower, Index& outside);
+
+// The same for a general pattern whose rows were matched with its columns: row_of_column[j] is the row of the
+// diagonal entry of column j. LU has two arrays of panels, L and then U^H. An entry on or below a diagonal
+// block belongs to the panel of L, and so does all of the diagonal block; one to the right of it, conjugated,
+// to that of U^H: then source is negative, and target counts from the start of the panel of L on as if the
+// panel of U^H followed it. `symbolic` is for the pattern of B + B^T, where B has rows row_of_column of A.
+std::shared_ptr<const Embedding> embed_general(const Symbolic& symbolic, Columns general,
+                                               In<Index> row_of_column, Index& outside);
 
 // The exact pattern of L (permuted numbering, no padding) and where its values sit in the factor.
 // Sizes: ptr n + 1; rows and position symbolic.factor_nonzeros.
 void factor_pattern(const Symbolic& symbolic, Columns lower, Out<Offset> ptr, Out<Index> rows,
                     Out<Offset> position);
-
-// ---------------------------------------------------------------------------------------------
-// Failure
-
-// The codes of _results.py: 0; 1 + the failing column in the caller's numbering; or negative.
-struct Status {
-  Index code = 0;
-  Index detail = 0;
-};
-inline constexpr Index status_not_finite = -1;     // detail: position in the values
-inline constexpr Index status_zero_diagonal = -2;  // detail: column (triangular solve)
-
-// ---------------------------------------------------------------------------------------------
-// cholesky.cc, solve.cc, selected_inverse.cc, factor_*.cc: numbers over a Symbolic
-
-// P A P^T = L L^H; factor: symbolic.factor_size(), NaN on failure. The schedule is one for the crew's
-// threads.
-Offset cholesky_workspace(const Symbolic& symbolic, const Schedule& schedule);
-template <class T>
-Status cholesky(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule, Crew& crew,
-                const T* values, T* factor, T* workspace);
-
-// log det A = 2 sum log L_jj.
-template <class T>
-Real<T> cholesky_logdet(const Symbolic& symbolic, const T* factor);
-
-// x = A^-1 b, y = L^-1 P b or x = P^T L^-H z, for k right-hand sides; b and x are n x k, row-major.
-enum class SolvePart : std::int32_t { whole = 0, forward = 1, backward = 2 };
-Offset solve_workspace(const Symbolic& symbolic, Index k);
-Offset solve_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k);
-template <class T>
-void cholesky_solve(const Symbolic& symbolic, SolvePart part, const T* factor, const T* b, Index k, T* x,
-                    T* work);
-template <class T>
-void cholesky_solve(const Symbolic& symbolic, const Schedule& schedule, Crew& crew, SolvePart part,
-                    const T* factor, const T* b, Index k, T* x, T* work);
-
-// G_k of DESIGN, section 4: with f(a) = log det A(a), the gradient with respect to w of
-// D^{k+1} f(a)[v_1, ..., v_k, w], on the pattern of the embedding; directions[i] are values on that
-// pattern. k = 0 is the selected inverse, weighted as symmetric storage demands: the diagonal once,
-// off-diagonal entries as 2 conj((A^-1)_ij).
-Offset inverse_gradient_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k);
-template <class T>
-void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule,
-                      Crew& crew, const T* factor, In<const T*> directions, T* gradient, T* workspace);
-
-// C_k of DESIGN, section 4: D^k L(a)[v_1, ..., v_k] for k >= 1, in the layout of the factor.
-Offset factor_derivative_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k);
-template <class T>
-void factor_derivative(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule,
-                       Crew& crew, const T* factor, In<const T*> directions, T* derivative, T* workspace);
-
-// R_k: the gradient with respect to w of Re sum(cotangent * D^{k+1} L(a)[v_1, ..., v_k, w]), on the pattern
-// of the embedding; the cotangent has the layout of the factor.
-Offset factor_adjoint_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k);
-template <class T>
-void factor_adjoint(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule,
-                    Crew& crew, const T* factor, const T* cotangent, In<const T*> directions, T* gradient,
-                    T* workspace);
-
-// The three slots of t(l, x, y) = sum_ij (P y)_i L(l)_ij x_j, for l in the layout of the factor; x and y
-// are n x k, row-major.
-Offset factor_product_workspace(const Symbolic& symbolic, Index k);
-template <class T>
-void factor_product_y(const Symbolic& symbolic, const T* l, const T* x, Index k, T* y, T* workspace);
-template <class T>
-void factor_product_x(const Symbolic& symbolic, const T* l, const T* y, Index k, T* x, T* workspace);
-template <class T>
-void factor_product_l(const Symbolic& symbolic, const T* x, const T* y, Index k, T* l, T* workspace);
-
-// ---------------------------------------------------------------------------------------------
-// triangular.cc: solve with any sparse triangular matrix
-
-// op(T) x = b for k right-hand sides, b and x n x k row-major. Only the triangle that `lower` names is
-// read. op is the transpose (not conjugated) if `transpose`.
-template <class T>
-Status triangular_solve(Columns pattern, bool lower, bool transpose, bool unit_diagonal, const T* values,
-                        const T* b, Index k, T* x);
-
-// ---------------------------------------------------------------------------------------------
-// product.cc, contract.cc: products with sparse matrices, each the three slots of one trilinear form
-
-// How stored values stand for a matrix: all entries; the lower triangle of a symmetric matrix; or of
-// a Hermitian one (the imaginary part of the diagonal is ignored).
-enum class Storage : std::int32_t { general = 0, symmetric = 1, hermitian = 2 };
-
-// t(v, x, y) = sum_ij y_i A(v)_ij x_j, x of shape n_cols x k and y n_rows x k, row-major.
-template <class T>
-void product_y(Columns pattern, Storage storage, const T* v, const T* x, Index k, T* y);
-template <class T>
-void product_x(Columns pattern, Storage storage, const T* v, const T* y, Index k, T* x);
-template <class T>
-void product_v(Columns pattern, Storage storage, const T* y, const T* x, Index k, T* v);
-
-// t(a, b, c) = sum_ijl c_il A_ij B_jl over three general patterns (entries of A B outside the pattern
-// of C are dropped). work: C.n_rows.
-template <class T>
-void contract_c(Columns A, Columns B, Columns C, const T* a, const T* b, T* c, Index* work);
-template <class T>
-void contract_a(Columns A, Columns B, Columns C, const T* c, const T* b, T* a, Index* work);
-template <class T>
-void contract_b(Columns A, Columns B, Columns C, const T* c, const T* a, T* b, Index* work);
-
-// ---------------------------------------------------------------------------------------------
-// gather.cc: values moved by index maps
-
-// An index map sends position p of its output to map[p] of its input; a negative map[p] conjugates
-// input ~map[p]; `zero` gives 0. scatter is the transpose of gather.
-inline constexpr Index zero = INT32_MIN;
-template <class T>
-void gather(In<Index> map, const T* input, T* output);
-template <class T>
-void scatter(In<Index> map, const T* input, T* output, Offset size);
 
 // ---------------------------------------------------------------------------------------------
 // registry.cc: structures by content hash, for the life of the process
@@ -353,6 +282,9 @@ struct Pattern {
   std::vector<Index> ptr, rows;
   operator Columns() const { return {n_rows, n_cols, ptr, rows}; }
 };
+// An index map sends position p of its output to map[p] of its input; a negative map[p] conjugates
+// input ~map[p]; `zero` gives 0.
+inline constexpr Index zero = INT32_MIN;
 struct IndexMap {
   std::vector<Index> map;
 };

@@ -25,10 +25,10 @@
 
 #include <bit>
 
-#include "core.h"
 #include "dense_crew.h"
 #include "front.h"
 #include "nilpotent.h"
+#include "numeric.h"
 #include "schedule.h"
 #include "simplicial.h"
 

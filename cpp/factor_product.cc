@@ -11,8 +11,8 @@
 
 #include <algorithm>
 
-#include "core.h"
 #include "dense.h"
+#include "numeric.h"
 #include "simplicial.h"
 
 namespace elimax {

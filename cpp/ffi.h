@@ -17,7 +17,7 @@
 #include <string>
 
 #include "batch.h"
-#include "core.h"
+#include "numeric.h"
 #include "schedule.h"
 #include "xla/ffi/api/ffi.h"
 

@@ -1,6 +1,6 @@
 // ffi_cholesky.cc: XLA FFI handlers of the Cholesky factorization and of what is computed from it.
 //
-// Each handler looks its structures up by hash, loops over the batch and calls one kernel of core.h.
+// Each handler looks its structures up by hash, loops over the batch and calls one kernel of numeric.h.
 
 #include "ffi.h"
 

@@ -1,7 +1,7 @@
 // ffi_product.cc: XLA FFI handlers of products with sparse matrices, and of gathers and scatters.
 //
 // The handlers are named after the slot of the trilinear form that they compute; the operands are the
-// other two slots, in the order v, x, y or a, b, c of core.h.
+// other two slots, in the order v, x, y or a, b, c of numeric.h.
 
 #include "ffi.h"
 

@@ -12,7 +12,7 @@
 
 #include <algorithm>
 
-#include "core.h"
+#include "numeric.h"
 #include "schedule.h"
 
 namespace elimax {

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "core.h"
+#include "numeric.h"
 
 namespace elimax {
 

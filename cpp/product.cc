@@ -10,7 +10,7 @@
 
 #include <algorithm>
 
-#include "core.h"
+#include "numeric.h"
 
 namespace elimax {
 namespace {

@@ -1,14 +1,14 @@
 // simplicial.h: the kernels of a simplicial Symbolic, column by column in scalar code.
 //
 // Where supernodes would be tiny, calls of dense kernels and the bookkeeping of fronts cost more than the
-// arithmetic. The functions of core.h hand over to these ones where symbolic.simplicial().
+// arithmetic. The functions of numeric.h hand over to these ones where symbolic.simplicial().
 //
 // The method is the same as that of fronts, with one column each. Column j of L has u rows below the
 // diagonal; its front is [d x^H; x F22], its update matrix U = F22 - x x^H / d, and relative indices lead to
 // the front of the parent.
 #pragma once
 
-#include "core.h"
+#include "numeric.h"
 
 namespace elimax::simplicial {
 

@@ -16,10 +16,10 @@
 
 #include <algorithm>
 
-#include "core.h"
 #include "dense.h"
 #include "dense_crew.h"
 #include "front_vector.h"
+#include "numeric.h"
 #include "simplicial.h"
 
 namespace elimax {

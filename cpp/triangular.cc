@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "core.h"
+#include "numeric.h"
 
 namespace elimax {
 

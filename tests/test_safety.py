@@ -59,11 +59,14 @@ def test_memory_is_flat_over_changing_values():
                 if i % 100 == 0:
                     variances(v * np.linspace(1, 2 + i, 100)[:, None])
         some(0, 2000)
-        before = megabytes("VmRSS")
-        some(2000, 12000)
-        growth = megabytes("VmRSS") - before
-        leaked = 10_000 * S.shape[0] * 4 / 2**20  # the smallest array, at every call
-        assert growth < leaked / 1.5, f"{growth:.1f} MB more"
+        held = []
+        for begin in range(2000, 13000, 1000):
+            held.append(megabytes("VmRSS"))
+            some(begin, begin + 1000)
+        # An allocator may take more once in a while; what leaks, leaks every time.
+        growth = sorted(np.diff(held))[3]
+        leaked = 1000 * S.shape[0] * 4 / 2**20  # the smallest array, at every call
+        assert growth < leaked / 1.5, held
     """)
 
 

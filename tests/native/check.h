@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "core.h"
+#include "numeric.h"
 
 namespace elimax {
 

@@ -22,7 +22,7 @@ from elimax._structure.pattern import Pattern
 from elimax._types import Values
 
 Storage = Literal["general", "symmetric", "hermitian"]
-_STORAGES = ("general", "symmetric", "hermitian")  # the numbers of Storage in core.h
+_STORAGES = ("general", "symmetric", "hermitian")  # the numbers of Storage in numeric.h
 
 
 # -- sparse times dense

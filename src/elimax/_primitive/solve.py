@@ -9,7 +9,7 @@ from elimax._primitive.kernel import Kernel, Shape, check_values
 from elimax._structure.symbolic import Embedding, Symbolic
 
 Part = Literal["whole", "forward", "backward"]
-_PARTS = ("whole", "forward", "backward")  # the numbers of SolvePart in core.h
+_PARTS = ("whole", "forward", "backward")  # the numbers of SolvePart in numeric.h
 
 
 def _results(a: Shape, factor: Shape, b: Shape, *, symbolic, embedding, part):
