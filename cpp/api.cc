@@ -104,6 +104,25 @@ void* elimax_embed(const SymbolicHandle* handle, Index n, const Index* ptr, cons
     return embedding ? new EmbeddingHandle(std::move(embedding)) : nullptr;
   });
 }
+void* elimax_embed_general(const SymbolicHandle* handle, Index n, const Index* ptr, const Index* rows,
+                           const Index* row_of_column, Index* outside) {
+  return guard([&]() -> void* {
+    auto embedding = embed_general(**handle, columns(n, n, ptr, rows),
+                                   {row_of_column, static_cast<std::size_t>(n)}, *outside);
+    return embedding ? new EmbeddingHandle(std::move(embedding)) : nullptr;
+  });
+}
+// which: ptr (0), source (1), target (2), diagonal (3) or row_order (4) of an Embedding.
+void elimax_embedding_array(const EmbeddingHandle* handle, int which, const void** data, Offset* size) {
+  const Embedding& e = **handle;
+  switch (which) {
+    case 0: return view(e.ptr, data, size);
+    case 1: return view(e.source, data, size);
+    case 2: return view(e.target, data, size);
+    case 3: return view(e.diagonal, data, size);
+    default: return view(e.row_order, data, size);
+  }
+}
 void elimax_embedding_free(EmbeddingHandle* handle) { delete handle; }
 
 int elimax_factor_pattern(const SymbolicHandle* handle, Index n, const Index* ptr, const Index* rows,

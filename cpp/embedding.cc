@@ -1,6 +1,6 @@
-// embedding.cc: where the entries of a symmetric pattern, and those of L itself, sit in the panels.
+// embedding.cc: where the entries of a symmetric or general pattern, and those of L, sit in the panels.
 //
-// Both go supernode by supernode. `front_row[i]` remembers where row i is among the rows of the supernode
+// All go supernode by supernode. `front_row[i]` remembers where row i is among the rows of the supernode
 // at hand; what an earlier supernode left there is told apart by looking the row up.
 //
 // Source: the exact pattern of L is the row subtrees of the elimination tree: Liu, SIAM J. Matrix Anal.
@@ -45,9 +45,9 @@ class FrontRows {
   Index s_ = 0;
 };
 
-}  // namespace
-
-std::shared_ptr<const Embedding> embed(const Symbolic& symbolic, Columns lower, Index& outside) {
+// The k-th pivot is the entry in the row i and the column j with number[j] = row_number[i] = k.
+std::shared_ptr<Embedding> place(const Symbolic& symbolic, Columns pattern, In<Index> row_number,
+                                 bool general, Index& outside) {
   struct Entry {
     Index row, column;
   };
@@ -55,21 +55,21 @@ std::shared_ptr<const Embedding> embed(const Symbolic& symbolic, Columns lower, 
   const std::vector<Index> of = supernode_of(symbolic);
   const In<Index> number = symbolic.inverse;
   result->ptr.assign(symbolic.supernodes() + 1, 0);
-  for (Index j = 0; j < lower.n_cols; ++j) {
-    for (Index p = lower.ptr[j]; p < lower.ptr[j + 1]; ++p) {
-      ++result->ptr[of[std::min(number[j], number[lower.rows[p]])] + 1];
+  for (Index j = 0; j < pattern.n_cols; ++j) {
+    for (Index p = pattern.ptr[j]; p < pattern.ptr[j + 1]; ++p) {
+      ++result->ptr[of[std::min(number[j], row_number[pattern.rows[p]])] + 1];
     }
   }
   for (Index s = 0; s < symbolic.supernodes(); ++s) result->ptr[s + 1] += result->ptr[s];
 
   std::vector<Offset> next(result->ptr.begin(), result->ptr.end() - 1);
-  std::vector<Entry> entries(lower.rows.size());
+  std::vector<Entry> entries(pattern.rows.size());
   result->source.resize(entries.size());
   result->diagonal.assign(symbolic.n, none);
-  for (Index j = 0; j < lower.n_cols; ++j) {
-    for (Index p = lower.ptr[j]; p < lower.ptr[j + 1]; ++p) {
-      const Index row = number[lower.rows[p]], column = number[j];
-      const bool crossed = row < column;
+  for (Index j = 0; j < pattern.n_cols; ++j) {
+    for (Index p = pattern.ptr[j]; p < pattern.ptr[j + 1]; ++p) {
+      const Index row = row_number[pattern.rows[p]], column = number[j];
+      const bool crossed = row < column && !(general && of[row] == of[column]);
       if (row == column) result->diagonal[row] = p;
       const Offset q = next[of[std::min(row, column)]]++;
       entries[q] = crossed ? Entry{column, row} : Entry{row, column};
@@ -83,14 +83,35 @@ std::shared_ptr<const Embedding> embed(const Symbolic& symbolic, Columns lower, 
   for (Index s = 0; s < symbolic.supernodes(); ++s) {
     if (result->ptr[s] == result->ptr[s + 1]) continue;
     front_row.enter(s);
+    const Offset upper = general ? symbolic.panel[s + 1] - symbolic.panel[s] : 0;
     for (Offset q = result->ptr[s]; q < result->ptr[s + 1]; ++q) {
       const Index row = front_row[entries[q].row];
-      const Index value = result->source[q] < 0 ? ~result->source[q] : result->source[q];
+      const bool crossed = result->source[q] < 0;
+      const Index value = crossed ? ~result->source[q] : result->source[q];
       if (row == none && (outside == none || value < outside)) outside = value;
-      result->target[q] = row + Offset{entries[q].column - symbolic.super[s]} * symbolic.front(s);
+      result->target[q] =
+          row + Offset{entries[q].column - symbolic.super[s]} * symbolic.front(s) + (crossed ? upper : 0);
     }
   }
   return outside == none ? result : nullptr;
+}
+
+}  // namespace
+
+std::shared_ptr<const Embedding> embed(const Symbolic& symbolic, Columns lower, Index& outside) {
+  return place(symbolic, lower, symbolic.inverse, false, outside);
+}
+
+std::shared_ptr<const Embedding> embed_general(const Symbolic& symbolic, Columns general,
+                                               In<Index> row_of_column, Index& outside) {
+  std::vector<Index> row_order(symbolic.n), row_number(symbolic.n);
+  for (Index k = 0; k < symbolic.n; ++k) {
+    row_order[k] = row_of_column[symbolic.permutation[k]];
+    row_number[row_order[k]] = k;
+  }
+  auto result = place(symbolic, general, row_number, true, outside);
+  if (result) result->row_order = std::move(row_order);
+  return result;
 }
 
 void factor_pattern(const Symbolic& symbolic, Columns lower, Out<Offset> ptr, Out<Index> rows,

@@ -36,7 +36,7 @@ def arrays(case: tuple[Pattern, np.ndarray], relaxation: str) -> dict[str, np.nd
         RELAXATIONS[relaxation] + SINGLE_COLUMN,
         method,
     )
-    return {name: _native.symbolic_array(handle, name) for name, _ in _native._ARRAYS}
+    return {name: _native.symbolic_array(handle, name) for name, _ in _native._SYMBOLIC_ARRAYS}
 
 
 relaxed = pytest.mark.parametrize("relaxation", RELAXATIONS)
@@ -238,7 +238,7 @@ def test_pickling_reproduces_everything(case):
     symbolic = Symbolic(case[0], case[1], "given")
     copy = pickle.loads(pickle.dumps(symbolic))
     assert copy == symbolic and hash(copy) == hash(symbolic) and copy.pin() == symbolic.pin()
-    for name, _ in _native._ARRAYS:
+    for name, _ in _native._SYMBOLIC_ARRAYS:
         mine = _native.symbolic_array(symbolic._handle, name)
         assert np.array_equal(mine, _native.symbolic_array(copy._handle, name))
 

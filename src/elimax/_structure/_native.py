@@ -33,6 +33,8 @@ _declare("elimax_symbolic_scalars", None, c_void_p, _OFFSET, POINTER(c_double))
 _declare("elimax_symbolic_workspace", c_int64, c_void_p, c_int)
 _declare("elimax_symbolic_array", None, c_void_p, c_int, POINTER(c_void_p), _OFFSET)
 _declare("elimax_embed", c_void_p, c_void_p, c_int32, _INDEX, _INDEX, _INDEX)
+_declare("elimax_embed_general", c_void_p, c_void_p, c_int32, _INDEX, _INDEX, _INDEX, _INDEX)
+_declare("elimax_embedding_array", None, c_void_p, c_int, POINTER(c_void_p), _OFFSET)
 _declare("elimax_embedding_free", None, c_void_p)
 _declare(
     "elimax_factor_pattern", c_int, c_void_p, c_int32, _INDEX, _INDEX, _OFFSET, _INDEX, _OFFSET
@@ -142,7 +144,7 @@ def symbolic_workspace(symbolic: Handle, threads: int) -> int:
     return library.elimax_symbolic_workspace(symbolic.pointer, threads)
 
 
-_ARRAYS = (
+_SYMBOLIC_ARRAYS = (
     ("permutation", np.int32),
     ("inverse", np.int32),
     ("parent", np.int32),
@@ -156,15 +158,33 @@ _ARRAYS = (
 )
 
 
-def symbolic_array(symbolic: Handle, name: str) -> np.ndarray:
-    """A read-only view of one array of the C++ `Symbolic`, without a copy."""
-    which = [array for array, _ in _ARRAYS].index(name)
-    dtype = np.dtype(_ARRAYS[which][1])
+_EMBEDDING_ARRAYS = (
+    ("ptr", np.int64),
+    ("source", np.int32),
+    ("target", np.int64),
+    ("diagonal", np.int32),
+    ("row_order", np.int32),
+)
+
+
+def _array(handle: Handle, read, arrays: tuple, name: str) -> np.ndarray:
+    which = [array for array, _ in arrays].index(name)
+    dtype = np.dtype(arrays[which][1])
     address, size = c_void_p(), c_int64()
-    library.elimax_symbolic_array(symbolic.pointer, which, byref(address), byref(size))
+    read(handle.pointer, which, byref(address), byref(size))
     if not size.value:
         return np.empty(0, dtype)
-    return np.asarray(_View(symbolic, address.value or 0, size.value, dtype))
+    return np.asarray(_View(handle, address.value or 0, size.value, dtype))
+
+
+def symbolic_array(symbolic: Handle, name: str) -> np.ndarray:
+    """A read-only view of one array of the C++ `Symbolic`, without a copy."""
+    return _array(symbolic, library.elimax_symbolic_array, _SYMBOLIC_ARRAYS, name)
+
+
+def embedding_array(embedding: Handle, name: str) -> np.ndarray:
+    """A read-only view of one array of the C++ `Embedding`, without a copy."""
+    return _array(embedding, library.elimax_embedding_array, _EMBEDDING_ARRAYS, name)
 
 
 def embed(
@@ -174,6 +194,28 @@ def embed(
     outside = c_int32(-1)
     pointer = library.elimax_embed(
         symbolic.pointer, n, _index(column_pointers), _index(rows), byref(outside)
+    )
+    if pointer is None and outside.value >= 0:
+        return None, outside.value
+    return Handle(pointer, library.elimax_embedding_free), -1
+
+
+def embed_general(
+    symbolic: Handle,
+    n: int,
+    column_pointers: np.ndarray,
+    rows: np.ndarray,
+    row_of_column: np.ndarray,
+) -> tuple[Handle | None, int]:
+    """The same for a general pattern whose row `row_of_column[j]` is matched with column j."""
+    outside = c_int32(-1)
+    pointer = library.elimax_embed_general(
+        symbolic.pointer,
+        n,
+        _index(column_pointers),
+        _index(rows),
+        _index(row_of_column),
+        byref(outside),
     )
     if pointer is None and outside.value >= 0:
         return None, outside.value
