@@ -13,6 +13,7 @@
 #include <numeric>
 
 #include "dense.h"
+#include "numeric.h"
 #include "schedule.h"
 
 using namespace elimax;
