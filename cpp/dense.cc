@@ -47,5 +47,13 @@ template <>
 const DenseKernels<std::complex<double>>& dense() {
   return tables().complex128;
 }
+template <>
+const DenseKernels<Bilinear<float>>& dense() {
+  return tables().bilinear64;
+}
+template <>
+const DenseKernels<Bilinear<double>>& dense() {
+  return tables().bilinear128;
+}
 
 }  // namespace elimax

@@ -2,8 +2,8 @@
 //
 // dense_kernels.cc is compiled once for every instruction set and defines one table each; dense.cc
 // chooses one on the first call. All matrices are column-major; ld* are leading dimensions; any size
-// may be zero. X^H is the conjugate transpose (the transpose for real scalars). Results do not
-// depend on the alignment of the arguments.
+// may be zero. X^H is the conjugate transpose (the transpose for real scalars and for Bilinear). A
+// triangle L has a real diagonal. Results do not depend on the alignment of the arguments.
 #pragma once
 
 #include "core.h"
@@ -33,9 +33,10 @@ struct DenseKernels {
   void (*herk)(Index m, Index n, Index k, const T* A, Index lda, T* C, Index ldc);
   // Cholesky of the lower triangle of A(n x n) in place; the strict upper triangle is left alone.
   // Column j fails if its pivot is not greater than floor[j] (or is NaN). Returns n, or the first failing j.
+  // Null for Bilinear.
   Index (*potrf)(Index n, const Real<T>* floor, T* A, Index lda);
   // The same for the first n columns of a matrix, given their lower trapezoid A(m x n), m >= n: potrf of
-  // the top and trsm_h of the rows below in one pass. On failure A holds neither.
+  // the top and trsm_h of the rows below in one pass. On failure A holds neither. Null for Bilinear.
   Index (*panel)(Index m, Index n, const Real<T>* floor, T* A, Index lda);
   // B(m x n) <- B L^-H and B <- B L^-1 for the lower triangle L (n x n).
   void (*trsm_h)(Index m, Index n, const T* L, Index ldl, T* B, Index ldb);
@@ -60,6 +61,8 @@ struct DenseTables {
   DenseKernels<double> float64;
   DenseKernels<std::complex<float>> complex64;
   DenseKernels<std::complex<double>> complex128;
+  DenseKernels<Bilinear<float>> bilinear64;
+  DenseKernels<Bilinear<double>> bilinear128;
 };
 #if defined(__x86_64__)
 namespace v2 {

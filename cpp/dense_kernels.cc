@@ -12,6 +12,7 @@ namespace {
 template <class T>
 struct Kernels {
   using R = Real<T>;
+  using P = PlainOf<T>;
 
   static void gemm_nh(Index m, Index n, Index k, R sign, const T* A, Index lda, const T* B, Index ldb, T* C,
                       Index ldc) {
@@ -19,7 +20,7 @@ struct Kernels {
   }
   static void gemm_nn(Index m, Index n, Index k, R sign, const T* A, Index lda, const T* B, Index ldb, T* C,
                       Index ldc) {
-    multiply<T, true, false>(m, n, k, sign, view(A, lda), view(B, ldb), view(C, ldc));
+    multiply<P, true, false>(m, n, k, sign, view(A, lda), view(B, ldb), view(C, ldc));
   }
   static void gemm_hn(Index m, Index n, Index k, R sign, const T* A, Index lda, const T* B, Index ldb, T* C,
                       Index ldc) {
@@ -38,32 +39,42 @@ struct Kernels {
     solve<T, true>(m, n, view(L, ldl), view(B, ldb));
   }
   static void trsm_n(Index m, Index n, const T* L, Index ldl, T* B, Index ldb) {
-    solve<T, false>(m, n, view(L, ldl), view(B, ldb));
+    solve<P, false>(m, n, view(L, ldl), view(B, ldb));
   }
   static void gemv_n(Index m, Index n, const T* A, Index lda, const T* x, T* y) {
-    multiply_vector<T>(m, n, view(A, lda), view(x, 0).data, view(y, 0).data);
+    multiply_vector<P>(m, n, view(A, lda), view(x, 0).data, view(y, 0).data);
   }
   static void gemv_h(Index m, Index n, const T* A, Index lda, const T* x, T* y) {
     multiply_vector_transposed<T>(m, n, view(A, lda), view(x, 0).data, view(y, 0).data);
   }
   static void forward(Index m, Index n, const T* L, Index ldl, T* y) {
-    forward_trapezoid<T>(m, n, view(L, ldl), view(y, 0).data);
+    forward_trapezoid<P>(m, n, view(L, ldl), view(y, 0).data);
   }
   static void backward(Index m, Index n, const T* L, Index ldl, T* y) {
     backward_trapezoid<T>(m, n, view(L, ldl), view(y, 0).data);
   }
 
-  static constexpr DenseKernels<T> table = {gemm_nh, gemm_nn, gemm_hn, herk,   potrf,   panel,
-                                            trsm_h,  trsm_n,  gemv_n,  gemv_h, forward, backward};
+  static constexpr DenseKernels<T> table() {
+    DenseKernels<T> table = {gemm_nh, gemm_nn, gemm_hn, herk,   nullptr, nullptr,
+                             trsm_h,  trsm_n,  gemv_n,  gemv_h, forward, backward};
+    if constexpr (std::is_same_v<T, P>) {  // a complex symmetric matrix is never definite
+      table.potrf = potrf;
+      table.panel = panel;
+    }
+    return table;
+  }
 };
 
 }  // namespace
 
 namespace ELIMAX_ISA {
 extern const DenseTables tables;
-constinit const DenseTables tables = {Kernels<float>::table, Kernels<double>::table,
-                                      Kernels<std::complex<float>>::table,
-                                      Kernels<std::complex<double>>::table};
+constinit const DenseTables tables = {Kernels<float>::table(),
+                                      Kernels<double>::table(),
+                                      Kernels<std::complex<float>>::table(),
+                                      Kernels<std::complex<double>>::table(),
+                                      Kernels<Bilinear<float>>::table(),
+                                      Kernels<Bilinear<double>>::table()};
 }  // namespace ELIMAX_ISA
 
 }  // namespace elimax

@@ -89,8 +89,8 @@ inline In<Index> relative_rows(const Symbolic& symbolic, Index s) {
   return {symbolic.relative.data() + symbolic.row_ptr[s], static_cast<std::size_t>(symbolic.below(s))};
 }
 
-// F <- the entries of A(values) that supernode s owns, zero elsewhere. Imaginary parts of the diagonal are
-// dropped.
+// F <- the entries of A(values) that supernode s owns, zero elsewhere. Imaginary parts of a Hermitian
+// diagonal are dropped.
 template <class T, class Storage>
 void assemble(const Embedding& embedding, Index s, const T* values, Front<T, Storage> front) {
   for (Offset p = embedding.ptr[s]; p < embedding.ptr[s + 1]; ++p) {
@@ -100,7 +100,7 @@ void assemble(const Embedding& embedding, Index s, const T* values, Front<T, Sto
   if constexpr (!std::is_same_v<T, Real<T>>)
     for (Index j = 0; j < front.c; ++j) {
       T& diagonal = front.panel[static_cast<Offset>(front.size() + 1) * j];
-      diagonal = real_part(diagonal);
+      diagonal = diagonal_part(diagonal);
     }
 }
 
@@ -211,7 +211,8 @@ void extract(Worker worker, In<Index> relative, const Front<T>& front, T* child)
 
 // The gradient of a function of A with respect to the values that supernode s owns, from the front of its
 // Hermitian gradient Z: d f = Re tr(Z^H dA). A value off the diagonal stands for two entries of A, and JAX
-// pairs without conjugation, Re(gradient * value): hence conj(Z_ij) + Z_ji = 2 conj(Z_ij).
+// pairs without conjugation, Re(gradient * value): hence conj(Z_ij) + Z_ji = 2 conj(Z_ij). Over Bilinear, Z
+// is symmetric and d f = tr(Z dA).
 template <class T>
 void write_gradient(const Symbolic& symbolic, const Embedding& embedding, Index s, const Front<T>& Z,
                     T* gradient) {
@@ -222,7 +223,7 @@ void write_gradient(const Symbolic& symbolic, const Embedding& embedding, Index 
   }
   for (Index j = 0; j < Z.c; ++j) {
     const Index position = embedding.diagonal[symbolic.super[s] + j];
-    if (position != none) gradient[position] = real_part(Z.panel[static_cast<Offset>(Z.size() + 1) * j]);
+    if (position != none) gradient[position] = diagonal_part(Z.panel[static_cast<Offset>(Z.size() + 1) * j]);
   }
 }
 

@@ -71,7 +71,7 @@ ELIMAX_INLINE Broadcast<Real<T>> operand(View<const Real<T>> X, Index p, Index j
 template <class T, bool contiguous, class R = Real<T>>
 ELIMAX_INLINE void multiply_tile(Index rows, Index columns, Index k, R sign, R flip, View<const R> A,
                                  Broadcast<R> b, View<R> C, Index i, Index j, bool lower) {
-  const auto run = kernel<T, MultiplyAdd, contiguous>(rows * parts<T>, columns);
+  const auto run = kernel<PlainOf<T>, MultiplyAdd, contiguous>(rows * parts<T>, columns);
   R* c = C.data + i * parts<T> + j * C.ld;
   if (!lower || i >= j + columns - 1) {
     run(k, A.data, A.ld, b, rows * parts<T>, sign, flip, c, C.ld);
@@ -90,7 +90,7 @@ ELIMAX_INLINE void multiply_tile(Index rows, Index columns, Index k, R sign, R f
 template <class T, bool contiguous, class R = Real<T>>
 void multiply_in_place(Index m, Index n, Index k, R sign, View<const R> A, View<const R> B, View<R> C,
                        Part part) {
-  constexpr R flip = contiguous ? 1 : -1;
+  constexpr R flip = contiguous ? flip_of<T> : -1;
   for (Index p = 0; p < k; p += depth) {
     const Index terms = least(depth, k - p);
     for (Index j = 0; j < n; j += tile_columns<T>) {
@@ -112,7 +112,7 @@ void pack_strip(Index rows, Index k, View<const R> A, R* strip) {
   constexpr Index ld = tile_rows<T> * parts<T>;
   if constexpr (!contiguous) {
     constexpr Index side = width<R> / parts<T>;
-    const auto signs = parts<T> == 2 ? alternate<R>(1, -1) : alternate<R>(1, 1);
+    const auto signs = alternate<R>(1, parts<T> == 2 ? -flip_of<T> : 1);
     for (Index i = 0; i < rows; i += side)
       for (Index p = 0; p < k; p += side) {
         const Index height = least(side, rows - i), count = least(side, k - p);
@@ -176,7 +176,7 @@ __attribute__((noinline)) void multiply_packed(Index m, Index n, Index k, R sign
                                                View<const R> B, View<R> C, Part part, R* buffer) {
   constexpr Index row_step = tile_rows<T>, column_step = tile_columns<T>, vector = width<R> / parts<T>;
   constexpr Offset strip_ld = row_step * parts<T>, panel_ld = column_step * parts<T>;
-  constexpr R flip = b_contiguous ? 1 : -1;
+  constexpr R flip = b_contiguous ? flip_of<T> : -1;
   R* const block = buffer;
   R* const panel = buffer + block_rows<T> * parts<T> * depth;
   for (Index p = 0; p < k; p += depth) {

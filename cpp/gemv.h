@@ -48,7 +48,7 @@ ELIMAX_INLINE void subtract_columns(Index m, View<const R> A, const Vector<R> (&
 
 // sum[j] += the terms of (A^H x)_j, lane by lane, for A(m x N): those of the real part and, for complex
 // numbers, of the imaginary part. A vector of numbers contributes a x to Re(a^H x), and a times (Im x, -Re x)
-// to Im(a^H x).
+// to Im(a^H x); where nothing is conjugated, a times (Re x, -Im x) and a times (Im x, Re x).
 template <class T, int N, class R = Real<T>>
 ELIMAX_INLINE void add_inner_products(Index m, View<const R> A, const R* x, Vector<R>* sum, Offset ahead) {
   for_vectors<R>(m * parts<T>, [&](auto load, auto, Index i) __attribute__((always_inline)) {
@@ -58,8 +58,9 @@ ELIMAX_INLINE void add_inner_products(Index m, View<const R> A, const R* x, Vect
       const R* column = A.data + i + j * A.ld;
       const Vector<R> a = load(column);
       __builtin_prefetch(column + ahead);
-      sum[j * parts<T>] += a * u;
-      if constexpr (parts<T> == 2) sum[j * parts<T> + 1] += a * (alternate<R>(1, -1) * swap_pairs<R>(u));
+      sum[j * parts<T>] += a * (alternate<R>(1, flip_of<T>) * u);
+      if constexpr (parts<T> == 2)
+        sum[j * parts<T> + 1] += a * (alternate<R>(1, -flip_of<T>) * swap_pairs<R>(u));
     }
   });
 }

@@ -20,6 +20,23 @@ namespace {
 
 template <class T>
 constexpr int parts = sizeof(T) / sizeof(Real<T>);
+// The sign of a product with B^H: 1 if it conjugates; -1 if not, as for Bilinear. (For real numbers it makes
+// no difference.)
+template <class T>
+constexpr Real<T> flip_of = 1;
+template <class R>
+constexpr R flip_of<Bilinear<R>> = -1;
+// The type whose kernels do for T as well whatever conjugates nothing or takes the sign as an argument.
+template <class T>
+struct Plain {
+  using type = T;
+};
+template <class R>
+struct Plain<Bilinear<R>> {
+  using type = std::complex<R>;
+};
+template <class T>
+using PlainOf = typename Plain<T>::type;
 // The largest tile, in numbers.
 template <class T>
 constexpr int tile_rows = row_vectors * width<Real<T>> / parts<T>;
@@ -117,7 +134,7 @@ struct Solve {
   static void run(Index k, const R* a, Offset lda, Broadcast<R> b, int count, const R* L, Offset ldl,
                   const R* inverse, R* c, Offset ldc) {
     const Rows<R, M> rows(count);
-    constexpr R flip = forward ? 1 : -1;
+    constexpr R flip = forward ? flip_of<T> : -1;
     Vector<R> sum[N * parts<T>][M];
     accumulate<T, M, N, forward>(k, a, lda, rows, b, sum);
     Vector<R> x[N][M];

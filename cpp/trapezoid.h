@@ -98,10 +98,10 @@ struct Backward {
 #pragma GCC unroll 16
     for (int j = 0; j < N; ++j) {
       row[j] = triangle.below[j];
-      sum[j * parts<T>] += row[j] * u;
+      sum[j * parts<T>] += row[j] * (alternate<R>(1, flip_of<T>) * u);
       if constexpr (parts<T> == 2) {
-        sum[j * parts<T> + 1] += row[j] * (alternate<R>(1, -1) * swap_pairs<R>(u));
-        row[j] *= alternate<R>(1, -1);
+        sum[j * parts<T> + 1] += row[j] * (alternate<R>(1, -flip_of<T>) * swap_pairs<R>(u));
+        row[j] *= alternate<R>(1, -flip_of<T>);
       }
     }
     totals<R>(sum);
