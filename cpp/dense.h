@@ -2,8 +2,8 @@
 //
 // dense_kernels.cc is compiled once for every instruction set and defines one table each; dense.cc
 // chooses one on the first call. All matrices are column-major; ld* are leading dimensions; any size
-// may be zero. X^H is the conjugate transpose (the transpose for real scalars and for Bilinear). A
-// triangle L has a real diagonal. Results do not depend on the alignment of the arguments.
+// may be zero. X^H is the conjugate transpose (the transpose for real scalars and for Bilinear). Results
+// do not depend on the alignment of the arguments.
 #pragma once
 
 #include "core.h"

@@ -126,8 +126,16 @@ ELIMAX_INLINE void eliminate(Vector<R>& x, Vector<R> y, const S* s, R flip) {
   if constexpr (parts<T> == 2) x -= alternate<R>(flip, -flip) * swap_pairs<R>(y) * s[1];
 }
 
+// The product of the numbers of a vector with one whose parts are given.
+template <class T, class R = Real<T>>
+ELIMAX_INLINE Vector<R> scaled(Vector<R> x, const R* s) {
+  Vector<R> y = x * s[0];
+  if constexpr (parts<T> == 2) y += alternate<R>(-s[1], s[1]) * swap_pairs<R>(x);
+  return y;
+}
+
 // X = (C - sum_p a_p b_p) U^-1 for a triangle U of order N, in place of C: columns in the order of
-// elimination, forward (U = L^H) or backward (U = L). inverse[j] = 1 / L(j, j).
+// elimination, forward (U = L^H) or backward (U = L). inverse[j] = 1 / U(j, j).
 template <class T, int M, int N, bool forward>
 struct Solve {
   using R = Real<T>;
@@ -147,7 +155,7 @@ struct Solve {
       const int j = forward ? step : N - 1 - step;
 #pragma GCC unroll 8
       for (int i = 0; i < M; ++i) {
-        x[j][i] *= inverse[j];
+        x[j][i] = scaled<T>(x[j][i], inverse + j * parts<T>);
         rows.store(c + j * ldc, i, x[j][i]);
       }
 #pragma GCC unroll 8
@@ -191,21 +199,22 @@ struct Factor {
   ELIMAX_INLINE static int columns(Rows<R, M> rows, const R* floor, R* inverse, Vector<R> (&x)[N][M], R* c,
                                    Offset ldc, std::integer_sequence<int, J...>) {
     int done = 0;
-    static_cast<void>(((column<J>(rows, floor[J], inverse[J], x, c + J * ldc) && ++done) && ...));
+    static_cast<void>(((column<J>(rows, floor[J], inverse + J * parts<T>, x, c + J * ldc) && ++done) && ...));
     return done;
   }
 
   template <int j>
-  ELIMAX_INLINE static bool column(Rows<R, M> rows, R floor, R& inverse, Vector<R> (&x)[N][M], R* c) {
+  ELIMAX_INLINE static bool column(Rows<R, M> rows, R floor, R* inverse, Vector<R> (&x)[N][M], R* c) {
     constexpr int home = j * parts<T> / lanes, lane = j * parts<T> % lanes;  // where the diagonal is
     const R pivot = x[j][home][lane];
     if (!(pivot > floor)) return false;
     update<j>(1 / pivot, x, std::make_integer_sequence<int, N - 1 - j>{});
     const R root = sizeof(R) == 4 ? __builtin_sqrtf(pivot) : __builtin_sqrt(pivot);
-    inverse = 1 / root;
+    inverse[0] = 1 / root;
+    if constexpr (parts<T> == 2) inverse[1] = 0;
 #pragma GCC unroll 8
     for (int i = home; i < M; ++i) {
-      Vector<R> scaled = x[j][i] * inverse;
+      Vector<R> scaled = x[j][i] * inverse[0];
       if (i == home) {
         scaled[lane] = root;
         if constexpr (parts<T> == 2) scaled[lane + 1] = 0;

@@ -32,13 +32,33 @@ ELIMAX_INLINE Offset ahead(View<const R> L, int direction) {
   return (N * L.ld * Offset{sizeof(R)} > large ? ahead_in_column : direction * near_by) / Offset{sizeof(R)};
 }
 
+// The products of the numbers of two vectors.
+template <class T, class R = Real<T>>
+ELIMAX_INLINE Vector<R> product(Vector<R> x, Vector<R> y) {
+  if constexpr (parts<T> == 1) {
+    return x * y;
+  } else {
+    const Vector<R> real = even<R>(x), imaginary = even<R>(swap_pairs<R>(x));
+    return real * y + imaginary * (alternate<R>(-1, 1) * swap_pairs<R>(y));
+  }
+}
+template <class T, class R = Real<T>>
+ELIMAX_INLINE Vector<R> reciprocals(Vector<R> x) {
+  if constexpr (parts<T> == 1) {
+    return 1 / x;
+  } else {
+    const Vector<R> square = x * x;
+    return alternate<R>(1, -1) * x / (square + swap_pairs<R>(square));
+  }
+}
+
 // The diagonal block of a tile of N columns: the entries below the diagonal, by columns, and the reciprocals
 // of those on it, 1 in the lanes beyond.
 template <class T, int N>
 struct Triangle {
   using R = Real<T>;
   Vector<R> below[N];
-  Vector<R> inverse = Vector<R>{} + 1;
+  Vector<R> inverse = alternate<R>(1, parts<T> == 1);
 
   ELIMAX_INLINE Triangle(Index m, View<const R> L, Offset ahead)
       : Triangle(Lanes<R>(least(m, side<T>) * parts<T>), L, ahead, std::make_integer_sequence<int, N>{}) {}
@@ -46,12 +66,12 @@ struct Triangle {
   ELIMAX_INLINE Triangle(Lanes<R> rows, View<const R> L, Offset ahead, std::integer_sequence<int, J...>) {
     (column<J>(rows.load(L.data + J * L.ld)), ...);
     (__builtin_prefetch(L.data + J * L.ld + ahead), ...);
-    if constexpr (parts<T> == 2) inverse = even<R>(inverse);
-    inverse = 1 / inverse;
+    inverse = reciprocals<T>(inverse);
   }
   template <int j>
   ELIMAX_INLINE void column(Vector<R> x) {
     inverse = pick<R, j * parts<T>>(x, inverse);
+    if constexpr (parts<T> == 2) inverse = pick<R, j * parts<T> + 1>(x, inverse);
     below[j] = blend<R, (j + 1) * parts<T>>(Vector<R>{}, x);
   }
 };
@@ -78,8 +98,8 @@ struct Forward {
   template <int... J>
   ELIMAX_INLINE static Vector<R> pivots(const Triangle<T, N>& triangle, Vector<R> x,
                                         Vector<R> (&s)[N * parts<T>], std::integer_sequence<int, J...>) {
-    x *= triangle.inverse;
-    (eliminate_number<T, J>(x, triangle.below[J] * triangle.inverse, s + J * parts<T>), ...);
+    x = product<T>(triangle.inverse, x);
+    (eliminate_number<T, J>(x, product<T>(triangle.inverse, triangle.below[J]), s + J * parts<T>), ...);
     return x;
   }
 };
@@ -106,14 +126,16 @@ struct Backward {
     }
     totals<R>(sum);
     transpose<R, parts<T>>(row);
-    store(y, pivots(triangle.inverse, row, load(y) - sum[0], std::make_integer_sequence<int, N>{}));
+    const Vector<R> inverse =
+        parts<T> == 1 ? triangle.inverse : alternate<R>(1, -flip_of<T>) * triangle.inverse;
+    store(y, pivots(inverse, row, load(y) - sum[0], std::make_integer_sequence<int, N>{}));
   }
   template <int... J>
   ELIMAX_INLINE static Vector<R> pivots(Vector<R> inverse, const Vector<R> (&row)[side<T>], Vector<R> x,
                                         std::integer_sequence<int, J...>) {
     Vector<R> s[parts<T>];
-    x *= inverse;
-    (eliminate_number<T, N - 1 - J>(x, row[N - 1 - J] * inverse, s), ...);
+    x = product<T>(inverse, x);
+    (eliminate_number<T, N - 1 - J>(x, product<T>(inverse, row[N - 1 - J]), s), ...);
     return x;
   }
 };

@@ -23,7 +23,19 @@ ELIMAX_INLINE Index half(Index n) {
   return n / 2 / leaf<T> * leaf<T> + (n / 2 < leaf<T> ? leaf<T> : 0);
 }
 
-// B <- B L^-H (forward) or B L^-1 (backward) for n <= leaf. inverse[j] = 1 / L(j, j).
+// 1 / z, or 1 / conj(z) for flip = 1.
+template <class T, class R = Real<T>>
+ELIMAX_INLINE void reciprocal(const R* z, R flip, R* inverse) {
+  if constexpr (parts<T> == 1) {
+    inverse[0] = 1 / z[0];
+  } else {
+    const R norm = z[0] * z[0] + z[1] * z[1];
+    inverse[0] = z[0] / norm;
+    inverse[1] = flip * z[1] / norm;
+  }
+}
+
+// B <- B L^-H (forward) or B L^-1 (backward) for n <= leaf. inverse[j] = 1 / conj(L(j, j)), or 1 / L(j, j).
 template <class T, bool forward, class R = Real<T>>
 void solve_leaf(Index m, Index n, View<const R> L, const R* inverse, View<R> B) {
   for (Index i = 0, rows; i < m; i += rows) {
@@ -35,7 +47,7 @@ void solve_leaf(Index m, Index n, View<const R> L, const R* inverse, View<R> B) 
       const Index known = forward ? 0 : j + columns;        // first of the `step` columns solved before
       const auto run = kernel<T, Solve, forward>(rows * parts<T>, columns);
       run(step, b + known * B.ld, B.ld, operand<T, forward>(L, known, j), rows * parts<T>,
-          L.data + j * (L.ld + parts<T>), L.ld, inverse + j, b + j * B.ld, B.ld);
+          L.data + j * (L.ld + parts<T>), L.ld, inverse + j * parts<T>, b + j * B.ld, B.ld);
     }
   }
 }
@@ -43,8 +55,9 @@ void solve_leaf(Index m, Index n, View<const R> L, const R* inverse, View<R> B) 
 template <class T, bool forward, class R = Real<T>>
 void solve(Index m, Index n, View<const R> L, View<R> B) {
   if (n <= leaf<T>) {
-    R inverse[leaf<T>];
-    for (Index j = 0; j < n; ++j) inverse[j] = 1 / L.data[j * (L.ld + parts<T>)];
+    R inverse[leaf<T> * parts<T>];
+    for (Index j = 0; j < n; ++j)
+      reciprocal<T>(L.data + j * (L.ld + parts<T>), forward ? flip_of<T> : R(-1), inverse + j * parts<T>);
     solve_leaf<T, forward>(m, n, L, inverse, B);
     return;
   }
@@ -66,7 +79,7 @@ void solve(Index m, Index n, View<const R> L, View<R> B) {
 // factor for n <= leaf.
 template <class T, class R = Real<T>>
 Index factor_leaf(Index m, Index n, const R* floor, View<R> A) {
-  R inverse[leaf<T>];
+  R inverse[leaf<T> * parts<T>];
   // Tall panels leave the rows below to the solve, which passes over them once.
   const Index top = m - n <= 2 * tile_rows<T> ? m : n;
   constexpr Index step = least(tile_columns<T>, tile_rows<T>);  // the diagonal block fits in a tile
@@ -77,13 +90,14 @@ Index factor_leaf(Index m, Index n, const R* floor, View<R> A) {
     R* a = A.data + j * parts<T>;
     const Broadcast<R> b = {a, parts<T>, A.ld};
     const auto run = kernel<T, Factor, true>(rows * parts<T>, columns);
-    const Index done = run(j, a, A.ld, b, rows * parts<T>, floor + j, inverse + j, a + j * A.ld, A.ld);
+    R* const reciprocals = inverse + j * parts<T>;
+    const Index done = run(j, a, A.ld, b, rows * parts<T>, floor + j, reciprocals, a + j * A.ld, A.ld);
     if (done < columns) return j + done;
     for (Index i = rows; i < top - j; i += rows) {
       rows = next_rows<T>(top - j - i);
       const Index count = rows * parts<T>;
       R* below = a + i * parts<T>;
-      kernel<T, Solve, true>(count, columns)(j, below, A.ld, b, count, a + j * A.ld, A.ld, inverse + j,
+      kernel<T, Solve, true>(count, columns)(j, below, A.ld, b, count, a + j * A.ld, A.ld, reciprocals,
                                              below + j * A.ld, A.ld);
     }
   }

@@ -171,14 +171,15 @@ void check_herk(const DenseKernels<T>& kernels, Index m, Index n, Index k) {
   compare("herk", k, D, C, expected, 4 * (k + 2), lower);
 }
 
-// A well-conditioned lower triangle, NaN above the diagonal.
+// A well-conditioned lower triangle, NaN above the diagonal, which is positive or has complex phases.
 template <class T>
-Matrix<T> triangle(Index m, Index n) {
+Matrix<T> triangle(Index m, Index n, bool positive = false) {
   Matrix<T> L(m, n);
   for (Index j = 0; j < n; ++j) {
     for (Index i = 0; i < j; ++i) L(i, j) = T(NAN);
     for (Index i = j; i < m; ++i) L(i, j) *= Real<T>(1) / std::max(n, Index{1});
-    L(j, j) = Real<T>(1 + 0.5 * uniform());
+    const Long phase = positive ? Long(1) : std::polar<long double>(1, 3 * uniform());
+    L(j, j) = narrow<T>((is_complex<T> ? phase : Long(1)) * Long(1 + 0.5 * uniform()));
   }
   return L;
 }
@@ -193,7 +194,7 @@ void check_solves(const DenseKernels<T>& kernels, Index m, Index n) {
     for (Index j = 0; j < n; ++j) {
       Long sum = wide(B(i, j));
       for (Index p = 0; p < j; ++p) sum -= x[at(i, p)] * conjugate<T>(wide(L(j, p)));
-      x[at(i, j)] = sum / wide(L(j, j));
+      x[at(i, j)] = sum / conjugate<T>(wide(L(j, j)));
     }
     for (Index j = n - 1; j >= 0; --j) {
       Long sum = wide(B(i, j));
@@ -232,7 +233,7 @@ void check_trapezoid(const DenseKernels<T>& kernels, Index u, Index n) {
     backward[j] = wide(y(j, 0));
     if (j >= n) continue;
     for (Index i = j + 1; i < m; ++i) backward[j] -= conjugate<T>(wide(L(i, j))) * backward[i];
-    backward[j] /= wide(L(j, j));
+    backward[j] /= conjugate<T>(wide(L(j, j)));
   }
 
   const auto check = [&](const char* name, auto kernel, const std::vector<Long>& expected) {
@@ -261,7 +262,7 @@ void check_trapezoid(const DenseKernels<T>& kernels, Index u, Index n) {
 template <class T>
 void check_factor(const DenseKernels<T>& kernels, Index u, Index n) {
   const Index m = n + u;
-  const Matrix<T> L = triangle<T>(m, n);
+  const Matrix<T> L = triangle<T>(m, n, true);
   Matrix<T> A(m, n);
   std::vector<Long> expected(std::size_t(m) * n);
   for (Index j = 0; j < n; ++j) {
