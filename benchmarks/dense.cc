@@ -91,7 +91,7 @@ double run(const DenseKernels<T>* own, const Blas<T>* blas, Operation operation,
       });
     case herk:
       return best_time(sample, [&] {
-        if (own) return own->herk(n, n, k, a, ld, c, ld);
+        if (own) return own->gemmt(n, n, k, -1, a, ld, a, ld, c, ld);
         blas->herk("L", N, &n, &k, &real_minus, a, &ld, &real_one, c, &ld);
       });
     case potrf:

@@ -57,13 +57,21 @@ bool finite(T x) {
   return std::isfinite(real_part(x)) && std::isfinite(std::imag(x));
 }
 
+// The position of the first value that is not finite, or none.
+template <class T>
+Index first_not_finite(const Embedding& embedding, const T* values) {
+  const auto size = static_cast<Index>(embedding.source.size());
+  for (Index p = 0; p < size; ++p)
+    if (!finite(values[p])) return p;
+  return none;
+}
+
 // Why elimination stopped at a pivot: a value that is not finite always ends there, because it makes the
 // diagonal entry of its row NaN or infinite.
 template <class T>
 Status failure(const Symbolic& symbolic, const Embedding& embedding, const T* values, Index pivot) {
-  for (std::size_t p = 0; p < embedding.source.size(); ++p)
-    if (!finite(values[p])) return {status_not_finite, static_cast<Index>(p)};
-  return {1 + symbolic.permutation[pivot], 0};
+  const Index bad = first_not_finite(embedding, values);
+  return bad != none ? Status{status_not_finite, bad} : Status{1 + symbolic.permutation[pivot], 0};
 }
 
 inline Offset conclude_workspace(const Symbolic& symbolic) {

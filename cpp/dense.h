@@ -28,9 +28,10 @@ struct DenseKernels {
   // C(m x n) += sign * A^H * B(k x n), A is k x m.
   void (*gemm_hn)(Index m, Index n, Index k, Real<T> sign, const T* A, Index lda, const T* B, Index ldb, T* C,
                   Index ldc);
-  // The first n columns, from the diagonal down, of C -= A(m x k) * A^H, m >= n. What is above the diagonal
-  // is neither read nor kept: it may be overwritten.
-  void (*herk)(Index m, Index n, Index k, const T* A, Index lda, T* C, Index ldc);
+  // The first n columns, from the diagonal down, of C += sign * A(m x k) * B^H, m >= n, B is n x k. What is
+  // above the diagonal is neither read nor kept: it may be overwritten.
+  void (*gemmt)(Index m, Index n, Index k, Real<T> sign, const T* A, Index lda, const T* B, Index ldb, T* C,
+                Index ldc);
   // Cholesky of the lower triangle of A(n x n) in place; the strict upper triangle is left alone.
   // Column j fails if its pivot is not greater than floor[j] (or is NaN). Returns n, or the first failing j.
   // Null for Bilinear.

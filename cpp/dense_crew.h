@@ -38,8 +38,9 @@ class CrewKernels {
                        C + at(i, j, ldc), ldc);
     });
   }
-  void herk(Index m, Index n, Index k, const T* A, Index lda, T* C, Index ldc) const {
-    if (alone(1.0 * m * n * k)) return kernels_.herk(m, n, k, A, lda, C, ldc);
+  void gemmt(Index m, Index n, Index k, Real<T> sign, const T* A, Index lda, const T* B, Index ldb, T* C,
+             Index ldc) const {
+    if (alone(1.0 * m * n * k)) return kernels_.gemmt(m, n, k, sign, A, lda, B, ldb, C, ldc);
     const Index width = slab(n), height = std::max(width, strip(m, n / width + 1));
     const auto strips = [&](Index j) {
       return (m - j + height - 1) / height;
@@ -50,9 +51,13 @@ class CrewKernels {
       Index j = 0;
       for (; t >= strips(j); j += width) t -= strips(j);
       const Index columns = std::min(width, n - j), i = j + t * height, rows = std::min(height, m - i);
-      if (t == 0) return kernels_.herk(rows, columns, k, A + j, lda, C + at(j, j, ldc), ldc);
-      kernels_.gemm_nh(rows, columns, k, -1, A + i, lda, A + j, lda, C + at(i, j, ldc), ldc);
+      const auto multiply = t == 0 ? kernels_.gemmt : kernels_.gemm_nh;
+      multiply(rows, columns, k, sign, A + i, lda, B + j, ldb, C + at(i, j, ldc), ldc);
     });
+  }
+  // gemmt of C -= A A^H.
+  void herk(Index m, Index n, Index k, const T* A, Index lda, T* C, Index ldc) const {
+    gemmt(m, n, k, -1, A, lda, A, lda, C, ldc);
   }
   void trsm_h(Index m, Index n, const T* L, Index ldl, T* B, Index ldb) const {
     for_strips(m, 1.0 * m * n * n,

@@ -26,8 +26,9 @@ struct Kernels {
                       Index ldc) {
     multiply<T, false, false>(m, n, k, sign, view(A, lda), view(B, ldb), view(C, ldc));
   }
-  static void herk(Index m, Index n, Index k, const T* A, Index lda, T* C, Index ldc) {
-    multiply<T, true, true>(m, n, k, R(-1), view(A, lda), view(A, lda), view(C, ldc), Part::lower_loose);
+  static void gemmt(Index m, Index n, Index k, R sign, const T* A, Index lda, const T* B, Index ldb, T* C,
+                    Index ldc) {
+    multiply<T, true, true>(m, n, k, sign, view(A, lda), view(B, ldb), view(C, ldc), Part::lower_loose);
   }
   static Index potrf(Index n, const R* floor, T* A, Index lda) {
     return factor<T>(n, n, floor, view(A, lda));
@@ -55,7 +56,7 @@ struct Kernels {
   }
 
   static constexpr DenseKernels<T> table() {
-    DenseKernels<T> table = {gemm_nh, gemm_nn, gemm_hn, herk,   nullptr, nullptr,
+    DenseKernels<T> table = {gemm_nh, gemm_nn, gemm_hn, gemmt,  nullptr, nullptr,
                              trsm_h,  trsm_n,  gemv_n,  gemv_h, forward, backward};
     if constexpr (std::is_same_v<T, P>) {  // a complex symmetric matrix is never definite
       table.potrf = potrf;

@@ -158,17 +158,18 @@ void check_products(const DenseKernels<T>& kernels, Index m, Index n, Index k) {
 }
 
 template <class T>
-void check_herk(const DenseKernels<T>& kernels, Index m, Index n, Index k) {
-  Matrix<T> A(m, k);
+void check_gemmt(const DenseKernels<T>& kernels, Index m, Index n, Index k) {
+  const int sign = generator() % 2 ? 1 : -1;
+  Matrix<T> A(m, k), B(n, k);
   const Matrix<T> C(m, n);
   const auto expected = product(
-      C, k, -1, [&](Index i, Index p) { return wide(A(i, p)); },
-      [&](Index p, Index j) { return conjugate<T>(wide(A(j, p))); });
+      C, k, sign, [&](Index i, Index p) { return wide(A(i, p)); },
+      [&](Index p, Index j) { return conjugate<T>(wide(B(j, p))); });
   Matrix<T> D = C;
-  kernels.herk(m, n, k, A.ptr(), A.ld, D.ptr(), D.ld);
+  kernels.gemmt(m, n, k, Real<T>(sign), A.ptr(), A.ld, B.ptr(), B.ld, D.ptr(), D.ld);
   for (Index j = 0; j < n; ++j)  // the upper triangle is free
     for (Index i = 0; i < j; ++i) D(i, j) = C(i, j);
-  compare("herk", k, D, C, expected, 4 * (k + 2), lower);
+  compare("gemmt", k, D, C, expected, 4 * (k + 2), lower);
 }
 
 // A well-conditioned lower triangle, NaN above the diagonal, which is positive or has complex phases.
@@ -311,8 +312,8 @@ void check(const DenseKernels<T>& kernels) {
       for (Index k : {0, 1, 2, 5, 17}) check_products(kernels, m, n, k);
   for (Index m : sizes)
     for (Index n = 0; n <= 40; ++n) {
-      check_herk(kernels, m, m, n);
-      if (m >= n) check_herk(kernels, m, n, 5);
+      check_gemmt(kernels, m, m, n);
+      if (m >= n) check_gemmt(kernels, m, n, 5);
       check_solves(kernels, m, n);
       if constexpr (!is_bilinear<T>) check_factor(kernels, m, n);
       check_trapezoid(kernels, m, n);
@@ -322,8 +323,8 @@ void check(const DenseKernels<T>& kernels) {
   check_products(kernels, 41, 401, 33);
   check_products(kernels, 330, 35, 270);
   check_products(kernels, 301, 1, 300);
-  check_herk(kernels, 211, 211, 140);
-  check_herk(kernels, 250, 130, 270);
+  check_gemmt(kernels, 211, 211, 140);
+  check_gemmt(kernels, 250, 130, 270);
   check_solves(kernels, 90, 203);
   check_trapezoid(kernels, 303, 301);
   if constexpr (!is_bilinear<T>) {
