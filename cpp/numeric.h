@@ -90,6 +90,12 @@ struct Factor {
 template <class T>
 Factor<T> pivoted_factor(const Symbolic& symbolic, Storage storage, const T* factor, const Index* pivots);
 
+// solve.cc, too: x = A^-1 b; or A^-H b by LU if `adjoint` (Hermitian matrices are their own adjoints, complex
+// symmetric ones are left to the caller). Takes the workspace of a solve.
+template <class T>
+void pivoted_solve(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule, Crew& crew,
+                   Factor<T> factor, bool adjoint, const T* b, Index k, T* x, T* work);
+
 // determinant.cc: sign (or phase) of det A and log|det A|; how many eigenvalues are positive, negative, zero.
 template <class T>
 void slogdet(const Symbolic& symbolic, const Embedding& embedding, Factor<T> factor, T* sign,

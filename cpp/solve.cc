@@ -1,201 +1,128 @@
-// solve.cc: x = A^-1 b = P^T L^-H L^-1 P b, and its two halves, supernode by supernode.
+// solve.cc: x = A^-1 b from any factor, A^-H b, and the two halves of a solve with a Cholesky factor.
 //
-// Forward, a supernode with panel [L11; L21] solves y1 <- L11^-1 y1 and makes the update y2 <- y2 - L21 y1 of
-// the rows below it; backward, x1 <- L11^-H (x1 - L21^H x2) (Davis, Direct Methods for Sparse Linear Systems,
-// 2006). Forward, [y1; y2] is the front vector of the supernode: its entry of the right-hand side, and
-// what its children have pushed, the right-hand side's counterpart of the multifrontal method (Liu, SIAM
-// Review 34, 1992). No supernode writes to an ancestor other than its parent, and the children of one are
-// added in their order: results do not depend on who visits them when.
-// Cost: 4 nnz(L) flops per right-hand side, bound by the memory traffic of one pass over L per direction
-// and block of right-hand sides.
-//
-// A block of right-hand sides X is kept as W = (P X)^H, a column per unknown: its columns are the rows of
-// the caller's row-major array, contiguous, and the steps above become W1 <- W1 L11^-H, W2 -= W1 L21^H,
-// W1 -= W2 L21, W1 <- W1 L11^-1, which are level-3 kernels. Very few right-hand sides are solved one by one,
-// which the kernels for one vector make faster.
+// Each is a route: rows of b are read in the order of the pivots, swept forward (sweep.h), divided by a block
+// diagonal D, swept backward, and written to rows of x.
+//     Cholesky  A = P^T L L^H P             L, L^H
+//     LDL       A = P^T L D L^H P           L, D, L^H
+//     LU        A = R^T L U Q               L, U
+//               A^H = Q^T U^H L^H R         U^H, L^H
+// with R for the order in which rows are eliminated, Q for that of the columns. The panels of U are those of
+// U^H, so that every sweep is one of two. Cost: that of the sweeps.
 
 #include <algorithm>
 
-#include "dense.h"
-#include "dense_crew.h"
-#include "front_vector.h"
 #include "numeric.h"
 #include "simplicial.h"
+#include "sweep.h"
 
 namespace elimax {
 namespace {
 
 constexpr Index block_width = 64;  // right-hand sides at a time: W stays small, the kernels run at full speed
 constexpr Index least_block = 4;   // fewer are solved one by one
-constexpr Index ahead = 64;        // pivots between the fetch of an entry into the cache and its use
 
-// Columns of a matrix that is stored row-major, `stride` entries from row to row.
+// Steps whose panels (or diagonal) are null are left out; the k-th unknown is row source[k] of b and row
+// target[k] of x, or k itself where that is null.
 template <class T>
-struct RowMajor {
-  T* data;
-  Offset stride;
-  T* row(Index i) const { return data + i * stride; }
+struct Route {
+  const Index* source = nullptr;
+  Triangle<T> forward = {};
+  const T* diagonal = nullptr;
+  Triangle<T> backward = {};
+  const Index* target = nullptr;
 };
 
-// One supernode of the factor, and the rows of the unknowns that it touches.
 template <class T>
-struct Panel {
-  Index first, c, u;
-  const Index* rows;
-  const T* L;
-
-  Panel(const Symbolic& symbolic, Index s, const T* factor)
-      : first(symbolic.super[s]),
-        c(symbolic.columns(s)),
-        u(symbolic.below(s)),
-        rows(symbolic.rows.data() + symbolic.row_ptr[s]),
-        L(factor + symbolic.panel[s]) {}
-  Index size() const { return c + u; }
-  const T* at(Index i, Index j) const { return L + i + static_cast<Offset>(j) * size(); }
-  // Whether one vector meets it in steps of `stride` columns, whose products a crew can share.
-  bool is_large() const { return static_cast<Offset>(size()) * c >= 1 << 17; }
-};
-constexpr Index stride = 256;
-
-// Calls body(begin, end) for about equal pieces of 0 .. n-1, multiples of 16, on the threads of the crew.
-template <class Body>
-void in_pieces(Worker worker, Index n, Index terms, const Body& body) {
-  constexpr Offset worthwhile = 1 << 15;
-  const int threads = worker.crew ? worker.crew->threads() : 1;
-  if (threads == 1 || Offset{n} * terms < worthwhile) return body(0, n);
-  const Index piece = (n / threads + 16) / 16 * 16;
-  worker.crew->each((n + piece - 1) / piece,
-                    [&](Index k, int) { body(k * piece, std::min(n, (k + 1) * piece)); });
-}
-
-// y1 <- L11^-1 y1, y2 <- y2 - L21 y1, and y1 <- L11^-H (y1 - L21^H y2).
-template <class T>
-void forward_panel(const DenseKernels<T>& kernels, const Panel<T>& panel, Worker worker, T* y) {
-  if (!panel.is_large()) return kernels.forward(panel.size(), panel.c, panel.L, panel.size(), y);
-  for (Index begin = 0, end; begin < panel.c; begin = end) {
-    end = std::min(begin + stride, panel.c);
-    kernels.forward(end - begin, end - begin, panel.at(begin, begin), panel.size(), y + begin);
-    in_pieces(worker, panel.size() - end, end - begin, [&](Index i, Index last) {
-      kernels.gemv_n(last - i, end - begin, panel.at(end + i, begin), panel.size(), y + begin, y + end + i);
-    });
+Route<T> cholesky_route(const Symbolic& symbolic, SolvePart part, const T* factor) {
+  Route<T> route;
+  if (part != SolvePart::backward) {
+    route.source = symbolic.permutation.data();
+    route.forward = {factor};
   }
-}
-template <class T>
-void backward_panel(const DenseKernels<T>& kernels, const Panel<T>& panel, Worker worker, T* y) {
-  if (!panel.is_large()) return kernels.backward(panel.size(), panel.c, panel.L, panel.size(), y);
-  for (Index end = panel.c, begin; end > 0; end = begin) {
-    begin = (end - 1) / stride * stride;
-    const Index below = panel.size() - end;
-    in_pieces(worker, end - begin, below, [&](Index j, Index last) {
-      kernels.gemv_h(below, last - j, panel.at(end, begin + j), panel.size(), y + end, y + begin + j);
-    });
-    kernels.backward(end - begin, end - begin, panel.at(begin, begin), panel.size(), y + begin);
+  if (part != SolvePart::forward) {
+    route.backward = {factor};
+    route.target = symbolic.permutation.data();
   }
+  return route;
 }
 
-// w = L^-1 P b, for one right-hand side.
 template <class T>
-void forward_vector(const Symbolic& symbolic, Sweep sweep, const T* factor, RowMajor<const T> b,
-                    RowMajor<T> w, T* memory) {
-  const DenseKernels<T>& kernels = dense<T>();
-  const FrontVectors<T> vectors(symbolic, sweep.schedule, 1, memory);
-  // Inline in both kinds of sweep: for small supernodes, calls would count.
-  const auto visit = [&](Index s, Worker worker) __attribute__((always_inline)) {
-    const Panel<T> panel(symbolic, s, factor);
-    T* y = vectors.of(s, worker);
-    for (Index j = panel.first; j < panel.first + panel.c; ++j) {
-      __builtin_prefetch(b.row(symbolic.permutation[std::min(j + ahead, symbolic.n - 1)]));
-      y[j - panel.first] += *b.row(symbolic.permutation[j]);
+Route<T> pivoted_route(const Symbolic& symbolic, const Embedding& embedding, Factor<T> factor, bool adjoint) {
+  const Index* columns = symbolic.permutation.data();
+  const Triangle<T> lower{factor.lower, factor.pivots};
+  if (factor.storage != Storage::general) return {columns, lower, factor.diagonal, lower, columns};
+  const Index* rows = embedding.row_order.empty() ? columns : embedding.row_order.data();
+  const Triangle<T> upper{factor.upper};
+  if (adjoint) return {columns, upper, nullptr, lower, rows};
+  return {rows, lower, nullptr, upper, columns};
+}
+
+// What D does to the rows of X, or to those of (P X)^H if `conjugated`: calls one(k, d) for every number d on
+// the diagonal and two(k, p, q, a, d) for every 2 x 2 block of the rows k and k + 1, which the numbers p and
+// q off its diagonal turn into [a 1; 1 d] when they divide the first row and the second.
+template <class T, class One, class Two>
+void for_blocks(Index n, const T* diagonal, bool conjugated, const One& one, const Two& two) {
+  const auto part = [&](T x) { return conjugated ? conjugate(x) : x; };
+  const T* couplings = diagonal + n;
+  for (Index k = 0; k < n; ++k) {
+    if (couplings[k] == T{}) {
+      one(k, part(diagonal[k]));
+    } else {
+      const T q = part(couplings[k]), p = conjugate(q);
+      two(k, p, q, T(part(diagonal[k]) / p), T(part(diagonal[k + 1]) / q));
+      ++k;
     }
-    forward_panel(kernels, panel, worker, y);
-    for (Index j = 0; j < panel.c; ++j) *w.row(panel.first + j) = y[j];
-    vectors.leave(s, worker);
-    return true;
-  };
-  sweep.upward(symbolic, visit, [&](Index s, Worker worker) { vectors.push(s, worker); });
+  }
 }
 
-// w <- L^-H w.
+// Rows of `width` numbers <- D^-1 times them.
 template <class T>
-void backward_vector(const Symbolic& symbolic, Sweep sweep, const T* factor, T* w, T* memory) {
-  const DenseKernels<T>& kernels = dense<T>();
-  sweep.downward(symbolic, [&](Index s, Worker worker) {
-    const Panel<T> panel(symbolic, s, factor);
-    T* y = memory + worker.id * symbolic.vectors;
-    std::copy_n(w + panel.first, panel.c, y);
-    for (Index i = 0; i < panel.u; ++i) y[panel.c + i] = w[panel.rows[i]];
-    backward_panel(kernels, panel, worker, y);
-    std::copy_n(y, panel.c, w + panel.first);
-  });
-}
-
-// w = conj(row), or the reverse.
-template <class T>
-void conjugate_row(const T* row, Index width, T* w) {
-  for (Index j = 0; j < width; ++j) w[j] = conjugate(row[j]);
-}
-
-// The same for a block of right-hand sides, in place of W = (P b)^H.
-template <class T>
-void forward_block(const Symbolic& symbolic, Sweep sweep, const T* factor, Index width, T* W, T* memory) {
-  const FrontVectors<T> vectors(symbolic, sweep.schedule, width, memory);
-  const auto visit = [&](Index s, Worker worker) {
-    const CrewKernels<T> kernels(dense<T>(), worker.crew);
-    const Panel<T> panel(symbolic, s, factor);
-    T* W1 = W + static_cast<Offset>(panel.first) * width;
-    const T* Y1 = vectors.of(s, worker);
-    for (Offset i = 0; i < static_cast<Offset>(panel.c) * width; ++i) W1[i] += Y1[i];
-    dense<T>().trsm_h(width, panel.c, panel.L, panel.size(), W1, width);
-    kernels.gemm_nh(width, panel.u, panel.c, -1, W1, width, panel.at(panel.c, 0), panel.size(),
-                    vectors.below(s, worker), width);
-    vectors.leave(s, worker);
-    return true;
-  };
-  sweep.upward(symbolic, visit, [&](Index s, Worker worker) { vectors.push(s, worker); });
+void divide(Index n, const T* diagonal, bool conjugated, Index width, T* rows) {
+  const auto row = [&](Index k) { return rows + k * Offset{width}; };
+  for_blocks(
+      n, diagonal, conjugated,
+      [&](Index k, T d) {
+        for (Index r = 0; r < width; ++r) row(k)[r] = row(k)[r] / d;
+      },
+      [&](Index k, T p, T q, T a, T d) {
+        const T determinant = a * d - T(1);
+        for (Index r = 0; r < width; ++r) {
+          const T y = row(k)[r] / p, z = row(k + 1)[r] / q;
+          row(k)[r] = (d * y - z) / determinant;
+          row(k + 1)[r] = (a * z - y) / determinant;
+        }
+      });
 }
 
 template <class T>
-void backward_block(const Symbolic& symbolic, Sweep sweep, const T* factor, Index width, T* W, T* memory) {
-  sweep.downward(symbolic, [&](Index s, Worker worker) {
-    const CrewKernels<T> kernels(dense<T>(), worker.crew);
-    const Panel<T> panel(symbolic, s, factor);
-    T* W2 = memory + worker.id * symbolic.vectors * width;
-    for (Index i = 0; i < panel.u; ++i)
-      std::copy_n(W + static_cast<Offset>(panel.rows[i]) * width, width, W2 + static_cast<Offset>(i) * width);
-    T* W1 = W + static_cast<Offset>(panel.first) * width;
-    kernels.gemm_nn(width, panel.c, panel.u, -1, W2, width, panel.at(panel.c, 0), panel.size(), W1, width);
-    dense<T>().trsm_n(width, panel.c, panel.L, panel.size(), W1, width);
-  });
-}
-
-template <class T>
-void solve_vector(const Symbolic& symbolic, Sweep sweep, SolvePart part, const T* factor, RowMajor<const T> b,
+void solve_vector(const Symbolic& symbolic, Sweep sweep, const Route<T>& route, RowMajor<const T> b,
                   RowMajor<T> x, T* workspace) {
   T* w = workspace;
   T* memory = w + symbolic.n;
-  if (part == SolvePart::forward) return forward_vector(symbolic, sweep, factor, b, x, memory);
-  if (part == SolvePart::whole)
-    forward_vector(symbolic, sweep, factor, b, RowMajor<T>{w, 1}, memory);
+  if (!route.backward.panels)
+    return forward_vector(symbolic, sweep, route.forward, route.source, b, x, memory);
+  if (route.forward.panels)
+    forward_vector(symbolic, sweep, route.forward, route.source, b, RowMajor<T>{w, 1}, memory);
   else
     for (Index i = 0; i < symbolic.n; ++i) w[i] = *b.row(i);
-  backward_vector(symbolic, sweep, factor, w, memory);
-  for (Index i = 0; i < symbolic.n; ++i) *x.row(symbolic.permutation[i]) = w[i];
+  if (route.diagonal) divide(symbolic.n, route.diagonal, false, 1, w);
+  backward_vector(symbolic, sweep, route.backward, w, memory);
+  for (Index i = 0; i < symbolic.n; ++i) *x.row(route.target[i]) = w[i];
 }
 
 template <class T>
-void solve_block(const Symbolic& symbolic, Sweep sweep, SolvePart part, const T* factor, RowMajor<const T> b,
+void solve_block(const Symbolic& symbolic, Sweep sweep, const Route<T>& route, RowMajor<const T> b,
                  Index width, RowMajor<T> x, T* workspace) {
   T* W = workspace;
   T* memory = W + static_cast<Offset>(symbolic.n) * width;
-  const auto pivot = [&](Index i, SolvePart unpermuted) {
-    return part == unpermuted ? i : symbolic.permutation[i];
-  };
+  const auto place = [](const Index* of, Index i) { return of ? of[i] : i; };
   for (Index i = 0; i < symbolic.n; ++i)
-    conjugate_row(b.row(pivot(i, SolvePart::backward)), width, W + static_cast<Offset>(i) * width);
-  if (part != SolvePart::backward) forward_block(symbolic, sweep, factor, width, W, memory);
-  if (part != SolvePart::forward) backward_block(symbolic, sweep, factor, width, W, memory);
+    conjugate_row(b.row(place(route.source, i)), width, W + static_cast<Offset>(i) * width);
+  if (route.forward.panels) forward_block(symbolic, sweep, route.forward, width, W, memory);
+  if (route.diagonal) divide(symbolic.n, route.diagonal, true, width, W);
+  if (route.backward.panels) backward_block(symbolic, sweep, route.backward, width, W, memory);
   for (Index i = 0; i < symbolic.n; ++i)
-    conjugate_row(W + static_cast<Offset>(i) * width, width, x.row(pivot(i, SolvePart::forward)));
+    conjugate_row(W + static_cast<Offset>(i) * width, width, x.row(place(route.target, i)));
 }
 
 // How k right-hand sides are divided: the first `blocked` ones into blocks of `width`, one by one the rest.
@@ -220,13 +147,13 @@ Offset workspace_of(const Symbolic& symbolic, const Schedule* schedule, Index wi
 }
 
 template <class T>
-void solve(const Symbolic& symbolic, Sweep sweep, SolvePart part, const T* factor, const T* b, Index k, T* x,
+void solve(const Symbolic& symbolic, Sweep sweep, const Route<T>& route, const T* b, Index k, T* x,
            T* workspace) {
   const Division division(k, sweep.threads());
   const auto block = [&](Index task, Sweep sweep, T* workspace) {
     const Index first = task * division.width;
-    solve_block(symbolic, sweep, part, factor, {b + first, k},
-                std::min(division.width, division.blocked - first), RowMajor<T>{x + first, k}, workspace);
+    solve_block(symbolic, sweep, route, {b + first, k}, std::min(division.width, division.blocked - first),
+                RowMajor<T>{x + first, k}, workspace);
   };
   const Index blocks = (division.blocked + division.width - 1) / division.width;
   if (division.side_by_side) {
@@ -236,7 +163,11 @@ void solve(const Symbolic& symbolic, Sweep sweep, SolvePart part, const T* facto
     for (Index task = 0; task < blocks; ++task) block(task, sweep, workspace);
   }
   for (Index j = division.blocked; j < k; ++j)
-    solve_vector(symbolic, sweep, part, factor, {b + j, k}, RowMajor<T>{x + j, k}, workspace);
+    solve_vector(symbolic, sweep, route, {b + j, k}, RowMajor<T>{x + j, k}, workspace);
+}
+
+Sweep sweep_of(const Schedule& schedule, Crew& crew) {
+  return schedule.threads == 1 ? Sweep{} : Sweep{&schedule, &crew};
 }
 
 }  // namespace
@@ -258,13 +189,31 @@ template <class T>
 void cholesky_solve(const Symbolic& symbolic, SolvePart part, const T* factor, const T* b, Index k, T* x,
                     T* workspace) {
   if (symbolic.simplicial()) return simplicial::solve(symbolic, part, factor, b, k, x, workspace);
-  solve(symbolic, Sweep{}, part, factor, b, k, x, workspace);
+  solve(symbolic, Sweep{}, cholesky_route(symbolic, part, factor), b, k, x, workspace);
 }
 template <class T>
 void cholesky_solve(const Symbolic& symbolic, const Schedule& schedule, Crew& crew, SolvePart part,
                     const T* factor, const T* b, Index k, T* x, T* workspace) {
-  if (schedule.threads == 1) return cholesky_solve(symbolic, part, factor, b, k, x, workspace);
-  solve(symbolic, Sweep{&schedule, &crew}, part, factor, b, k, x, workspace);
+  if (symbolic.simplicial()) return simplicial::solve(symbolic, part, factor, b, k, x, workspace);
+  solve(symbolic, sweep_of(schedule, crew), cholesky_route(symbolic, part, factor), b, k, x, workspace);
+}
+
+template <class T>
+void pivoted_solve(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule, Crew& crew,
+                   Factor<T> factor, bool adjoint, const T* b, Index k, T* x, T* workspace) {
+  solve(symbolic, sweep_of(schedule, crew), pivoted_route(symbolic, embedding, factor, adjoint), b, k, x,
+        workspace);
+}
+
+Offset pivoted_factor_size(const Symbolic& symbolic, Storage storage) {
+  const Offset panels = symbolic.factor_size();
+  return panels + (storage == Storage::general ? panels : 2 * Offset{symbolic.n});
+}
+template <class T>
+Factor<T> pivoted_factor(const Symbolic& symbolic, Storage storage, const T* factor, const Index* pivots) {
+  const T* behind = factor + symbolic.factor_size();
+  if (storage == Storage::general) return {storage, factor, behind, nullptr, pivots};
+  return {storage, factor, factor, behind, pivots};
 }
 
 #define INSTANTIATE(T)                                                                                    \
@@ -272,6 +221,13 @@ void cholesky_solve(const Symbolic& symbolic, const Schedule& schedule, Crew& cr
   template void cholesky_solve<T>(const Symbolic&, const Schedule&, Crew&, SolvePart, const T*, const T*, \
                                   Index, T*, T*);
 ELIMAX_FOR_SCALARS(INSTANTIATE)
+#undef INSTANTIATE
+#define INSTANTIATE(T)                                                                                       \
+  template void pivoted_solve<T>(const Symbolic&, const Embedding&, const Schedule&, Crew&, Factor<T>, bool, \
+                                 const T*, Index, T*, T*);                                                   \
+  template Factor<T> pivoted_factor<T>(const Symbolic&, Storage, const T*, const Index*);
+ELIMAX_FOR_SCALARS(INSTANTIATE)
+ELIMAX_FOR_BILINEAR(INSTANTIATE)
 #undef INSTANTIATE
 
 }  // namespace elimax
