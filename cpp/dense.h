@@ -42,6 +42,13 @@ struct DenseKernels {
   // B(m x n) <- B L^-H and B <- B L^-1 for the lower triangle L (n x n).
   void (*trsm_h)(Index m, Index n, const T* L, Index ldl, T* B, Index ldb);
   void (*trsm_n)(Index m, Index n, const T* L, Index ldl, T* B, Index ldb);
+  // P A = L U of A(m x n), m >= n, n <= 32, in place and without the unit diagonal of L: row j changed places
+  // with row rows[j] >= j, which has the largest |Re| + |Im| in its column. A pivot that is less than `least`
+  // becomes one of size `replacement` and of the same phase. Returns the set of these columns. Null for
+  // Bilinear.
+  unsigned (*getf2)(Index m, Index n, Real<T> least, Real<T> replacement, T* A, Index lda, Index* rows);
+  // The largest modulus of a real or imaginary part in A(m x n); NaN do not count.
+  Real<T> (*largest)(Index m, Index n, const T* A, Index lda);
   // y(m) -= A(m x n) x and y(n) -= A^H x.
   void (*gemv_n)(Index m, Index n, const T* A, Index lda, const T* x, T* y);
   void (*gemv_h)(Index m, Index n, const T* A, Index lda, const T* x, T* y);

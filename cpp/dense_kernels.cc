@@ -2,6 +2,7 @@
 //
 // The only symbol that leaves this file is `tables` (simd.h says why).
 
+#include "dense_lu.h"
 #include "gemv.h"
 #include "trapezoid.h"
 #include "triangular.h"
@@ -42,6 +43,10 @@ struct Kernels {
   static void trsm_n(Index m, Index n, const T* L, Index ldl, T* B, Index ldb) {
     solve<P, false>(m, n, view(L, ldl), view(B, ldb));
   }
+  static unsigned getf2(Index m, Index n, R least, R replacement, T* A, Index lda, Index* rows) {
+    return eliminate_columns<T>(m, n, least, replacement, view(A, lda), rows);
+  }
+  static R largest(Index m, Index n, const T* A, Index lda) { return largest_part<T>(m, n, view(A, lda)); }
   static void gemv_n(Index m, Index n, const T* A, Index lda, const T* x, T* y) {
     multiply_vector<P>(m, n, view(A, lda), view(x, 0).data, view(y, 0).data);
   }
@@ -56,11 +61,12 @@ struct Kernels {
   }
 
   static constexpr DenseKernels<T> table() {
-    DenseKernels<T> table = {gemm_nh, gemm_nn, gemm_hn, gemmt,  nullptr, nullptr,
-                             trsm_h,  trsm_n,  gemv_n,  gemv_h, forward, backward};
+    DenseKernels<T> table = {gemm_nh, gemm_nn, gemm_hn, gemmt,  nullptr, nullptr, trsm_h,
+                             trsm_n,  nullptr, largest, gemv_n, gemv_h,  forward, backward};
     if constexpr (std::is_same_v<T, P>) {  // a complex symmetric matrix is never definite
       table.potrf = potrf;
       table.panel = panel;
+      table.getf2 = getf2;
     }
     return table;
   }
