@@ -70,6 +70,10 @@ struct Bilinear : std::complex<R> {
   constexpr Bilinear(std::complex<R> x) : std::complex<R>(x) {}
 };
 #define ELIMAX_FOR_BILINEAR(M) M(Bilinear<float>) M(Bilinear<double>)
+template <class T>
+inline constexpr bool is_bilinear = false;
+template <class R>
+inline constexpr bool is_bilinear<Bilinear<R>> = true;
 template <class R>
 struct RealOf<Bilinear<R>> {
   using type = R;

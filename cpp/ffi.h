@@ -39,6 +39,14 @@ ffi::Error for_scalar(ffi::DataType dtype, Body body) {
   }
 }
 
+// The same for values that stand for a matrix by `storage`: those of complex symmetric ones are Bilinear.
+template <class Body>
+ffi::Error for_scalar(ffi::DataType dtype, Storage storage, Body body) {
+  if (storage == Storage::symmetric && dtype == ffi::C64) return body(Bilinear<float>{});
+  if (storage == Storage::symmetric && dtype == ffi::C128) return body(Bilinear<double>{});
+  return for_scalar(dtype, body);
+}
+
 inline ffi::Error unknown_structure() {
   return ffi::Error(
       ffi::ErrorCode::kFailedPrecondition,

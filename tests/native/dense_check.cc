@@ -27,10 +27,6 @@ const char* where = "";
 template <class T>
 constexpr bool is_complex = !std::is_same_v<T, Real<T>>;
 template <class T>
-constexpr bool is_bilinear = false;
-template <class R>
-constexpr bool is_bilinear<Bilinear<R>> = true;
-template <class T>
 Long wide(T x) {
   if constexpr (is_complex<T>) {
     return {x.real(), x.imag()};
