@@ -5,6 +5,9 @@ codes below. The sentences are filled in by Python outside of a trace and by the
 """
 
 NOT_FINITE = -1
+PIVOTS_PERTURBED = -3
+UNSTABLE = -4
+REFINEMENT_STAGNATED = -5
 
 NOT_POSITIVE_DEFINITE_SENTENCE = (
     "elimax: the matrix is not positive definite (or is so only within rounding): the pivot of "
@@ -18,6 +21,26 @@ NOT_FINITE_SENTENCE = (
     "elimax: the matrix has a NaN or infinite value: entry {entry} of `values`. With throw=False "
     "the outputs are NaN and `status` is -1, `detail` the entry."
 )
+PIVOTS_PERTURBED_SENTENCE = (
+    "elimax: the factor is that of a matrix nearby: pivots too small for their columns, the first of them in "
+    "column {column}, were replaced, so that it has no determinant, inertia or inverse to tell; `solve` "
+    "refines its answers and is right where it does not fail. Usual causes: (a) the matrix is singular, or "
+    "so within rounding; (b) its diagonal is weak, or has become weak, for the pivot sequence: analyze the "
+    "matrix with its present values, analyze(A, kind=...), and pass symbolic=; (c) float32 is too short for "
+    "its condition number. With throw=False the outputs are NaN and `status` is -3, `detail` the column."
+)
+UNSTABLE_SENTENCE = (
+    "elimax: the factor is inaccurate: its entries grew so much during the elimination that rounding errors "
+    "spoil determinants, inertia and inverse; `solve` refines its answers and is right where it does not "
+    "fail. The pivot sequence does not fit these values: analyze the matrix with them, "
+    "analyze(A, kind=...), and pass symbolic=. With throw=False the outputs are NaN and `status` is -4."
+)
+REFINEMENT_STAGNATED_SENTENCE = (
+    "elimax: iterative refinement stagnated at a componentwise backward error of {error}: the matrix is "
+    "singular, or so within rounding, or the pivot sequence does not fit its values: analyze the matrix with "
+    "them, analyze(A, kind=...), and pass symbolic=. With throw=False the solution is NaN; `solve_checked` "
+    "returns the best one with its error."
+)
 ZERO_DIAGONAL_SENTENCE = (
     "elimax: the triangular matrix is singular: the diagonal entry of column {column} is zero or "
     "missing. Pass unit_diagonal=True if ones are implied; with throw=False the solution is NaN "
@@ -26,22 +49,34 @@ ZERO_DIAGONAL_SENTENCE = (
 
 
 class FactorizationError(ArithmeticError):
-    """A factorization or triangular solve failed because of the values it was given.
+    """A factorization or a solve failed because of the values it was given.
 
     **Attributes:**
 
     - `column`: the failing column in the caller's numbering, or None if no column is to blame.
     - `entry`: the position in `values` of a NaN or infinite entry, or None.
+    - `error`: the backward error at which refinement stagnated, or None.
     """
 
-    def __init__(self, sentence: str, column: int | None = None, entry: int | None = None) -> None:
-        super().__init__(sentence.format(column=column, entry=entry))
-        self.column, self.entry = column, entry
+    def __init__(
+        self,
+        sentence: str,
+        column: int | None = None,
+        entry: int | None = None,
+        error: float | None = None,
+    ) -> None:
+        told = None if error is None else f"{error:.1e}"
+        super().__init__(sentence.format(column=column, entry=entry, error=told))
+        self.column, self.entry, self.error = column, entry, error
 
 
-def check(status: int, detail: int, pivot_sentence: str) -> None:
+def check(status: int, detail: int, pivot_sentence: str = NOT_POSITIVE_DEFINITE_SENTENCE) -> None:
     """Raises `FactorizationError` if the status of one matrix is not that of success."""
     if status == NOT_FINITE:
         raise FactorizationError(NOT_FINITE_SENTENCE, entry=detail)
-    if status:
+    if status == PIVOTS_PERTURBED:
+        raise FactorizationError(PIVOTS_PERTURBED_SENTENCE, column=detail)
+    if status == UNSTABLE:
+        raise FactorizationError(UNSTABLE_SENTENCE)
+    if status > 0:
         raise FactorizationError(pivot_sentence, column=status - 1)

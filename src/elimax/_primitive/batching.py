@@ -16,14 +16,22 @@ Bind = Callable[..., list[Any]]
 Batched = tuple[list[Any], list[int | None]]
 
 
-def batch_columns(i: int, bind: Bind, operands: Sequence[Any], dims: Sequence[Any]) -> Batched:
+def batch_columns(
+    kernel: Kernel, i: int, bind: Bind, operands: Sequence[Any], dims: Sequence[Any]
+) -> Batched:
     """Only operand `i` has the new batch: it becomes columns, whatever earlier batches there are."""
     x = jnp.moveaxis(operands[i], dims[i], -2)
     *_, batch, k = x.shape
     axes = explicit_axes(x, x.ndim - 2)
-    y, *others = bind(*operands[:i], merge(x, x.ndim - 2, axes), *operands[i + 1 :])
-    y = split(y, y.ndim - 1, (batch, k), axes)
-    return [y, *others], [y.ndim - 2, *(None for _ in others)]
+    merged = [*operands[:i], merge(x, x.ndim - 2, axes), *operands[i + 1 :]]
+    lead = len(kernel.batch_shape(merged))
+    results: list[Any] = []
+    dims_out: list[int | None] = []
+    for y in bind(*merged):
+        has_columns = y.ndim > lead
+        results.append(split(y, y.ndim - 1, (batch, k), axes) if has_columns else y)
+        dims_out.append(y.ndim - 1 if has_columns else None)
+    return results, dims_out
 
 
 def batch_calls(

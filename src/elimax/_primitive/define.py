@@ -109,7 +109,7 @@ def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
 
         mapped = [i for i, dim in enumerate(dims) if dim is not None]
         if mapped == [kernel.columns]:
-            results, dims_out = batch_columns(mapped[0], bind, operands, dims)
+            results, dims_out = batch_columns(kernel, mapped[0], bind, operands, dims)
         else:
             results, dims_out = batch_calls(kernel, bind, operands, dims)
         return (results, dims_out) if multiple_results else (results[0], dims_out[0])

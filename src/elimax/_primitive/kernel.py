@@ -27,8 +27,8 @@ class Kernel:
     - `target`: the native handler, the symbol `elimax_TARGET` of the shared library; the name, if empty.
     - `n_derivative_only`: how many leading operands the kernel never sees: values of A that only derivative
       rules need.
-    - `columns`: the operand of rank 2, if there is one, whose columns the kernel treats one by one: the first
-      result has a column for each of them, any other result none.
+    - `columns`: the operand of rank 2, if there is one, whose columns the kernel treats one by one: the last
+      dimension of every result counts them, but for scalars.
     - `summed`: operands of rank 2 over whose columns the kernel sums.
     """
 
@@ -72,10 +72,15 @@ class Kernel:
         ranks = [self.rank(i) for i in range(len(operands))]
         columns = self.summed if self.columns is None else (self.columns,)
         batch, column = sharded_axes(self.name, operands, ranks, columns)
-        shapes = self.result_shapes(operands, params, self.batch_shape(operands))
+        lead = self.batch_shape(operands)
         return [
-            result_type(operands, shape, batch, column if i == 0 and not self.summed else None)
-            for i, shape in enumerate(shapes)
+            result_type(
+                operands,
+                shape,
+                batch,
+                column if len(shape.shape) > len(lead) and not self.summed else None,
+            )
+            for shape in self.result_shapes(operands, params, lead)
         ]
 
 

@@ -107,10 +107,13 @@ def _columns_to_groups(x: jax.Array, groups: int) -> jax.Array:
 
 
 def _join_columns(results: Arrays) -> Arrays:
-    x, *others = results
-    groups, n, k = x.shape
-    x = jnp.moveaxis(x, 0, 1).reshape(n, groups * k)
-    return [x, *(status.max(axis=0) for status in others)]  # the same in all groups
+    def join(y: jax.Array) -> jax.Array:
+        if y.ndim == 1:
+            return y.max(axis=0)  # a status, the same in all groups
+        y = jnp.moveaxis(y, 0, -2)
+        return y.reshape(*y.shape[:-2], y.shape[-2] * y.shape[-1])
+
+    return [join(y) for y in results]
 
 
 def _join_sums(results: Arrays) -> Arrays:

@@ -22,14 +22,14 @@ from elimax._structure.pattern import Pattern
 from elimax._types import Values
 
 Storage = Literal["general", "symmetric", "hermitian"]
-_STORAGES = ("general", "symmetric", "hermitian")  # the numbers of Storage in numeric.h
+STORAGES = ("general", "symmetric", "hermitian")  # the numbers of Storage in numeric.h
 
 
 # -- sparse times dense
 
 
 def _product_attributes(*, pattern: Pattern, storage: Storage) -> dict[str, Any]:
-    return {"pattern": pattern, "storage": _STORAGES.index(storage)}
+    return {"pattern": pattern, "storage": STORAGES.index(storage)}
 
 
 product_v_p: Primitive = define(

@@ -18,7 +18,7 @@ try:  # experimental: a JAX may come without it, and then it has no Taylor mode
 except ImportError:
     jet = None  # type: ignore[assignment]
 
-Curve = Callable[[jax.Array], list[jax.Array]]
+Curve = Callable[[jax.Array], list[Any]]
 
 
 def _with_next_derivative(f: Curve) -> Curve:
@@ -31,30 +31,42 @@ def _with_next_derivative(f: Curve) -> Curve:
     return g
 
 
+def _is_inexact(x: Any) -> bool:
+    return jnp.issubdtype(x.dtype, jnp.inexact)
+
+
 def _taylor_rule(
     primitive: Any, primals: Sequence[Any], series: Sequence[Sequence[Any]], **params: Any
 ) -> tuple[Any, Any]:
-    """Results and their Taylor coefficients; of several results, the first alone depends on t."""
+    """Results and their Taylor coefficients; integers, such as a status, do not depend on t."""
 
     def operand(t: jax.Array, x: Any, terms: Sequence[Any]) -> Any:
-        return x + sum(term * t**k for k, term in enumerate(terms, 1))
+        return x + sum(term * t**k for k, term in enumerate(terms, 1)) if _is_inexact(x) else x
 
-    def curve(t: jax.Array) -> Any:
-        return primitive.bind(*map(functools.partial(operand, t), primals, series), **params)
+    def evaluate(operands: Sequence[Any]) -> list[Any]:
+        results = primitive.bind(*operands, **params)
+        return results if primitive.multiple_results else [results]
 
-    def first(t: jax.Array) -> list[jax.Array]:
-        return [curve(t)[0] if primitive.multiple_results else curve(t)]
+    def curve(t: jax.Array) -> list[Any]:
+        return [
+            list(
+                filter(
+                    _is_inexact, evaluate([*map(functools.partial(operand, t), primals, series)])
+                )
+            )
+        ]
 
-    derivatives: Curve = first
+    derivatives: Curve = curve
     for _ in series[0]:
         derivatives = _with_next_derivative(derivatives)
     t = jnp.zeros((), jnp.finfo(primals[0].dtype).dtype)
-    y, *higher = derivatives(t)
-    coefficients = [x / math.factorial(k) for k, x in enumerate(higher, 1)]
-    if not primitive.multiple_results:
-        return y, coefficients
-    constants = primitive.bind(*primals, **params)[1:]
-    return [y, *constants], [coefficients, *(jet.zero_series for _ in constants)]
+    coefficients = [[x / math.factorial(k) for x in xs] for k, xs in enumerate(derivatives(t))]
+    curves = iter(zip(*coefficients, strict=True))
+    results = evaluate(primals)
+    series_out = [list(next(curves))[1:] if _is_inexact(x) else jet.zero_series for x in results]
+    if primitive.multiple_results:
+        return results, series_out
+    return results[0], series_out[0]
 
 
 def define_taylor_rule(primitive: Any) -> None:
