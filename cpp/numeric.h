@@ -96,16 +96,19 @@ template <class T>
 void pivoted_solve(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule, Crew& crew,
                    Factor<T> factor, bool adjoint, const T* b, Index k, T* x, T* work);
 
-// determinant.cc: sign (or phase) of det A and log|det A|; how many eigenvalues are positive, negative, zero.
+// determinant.cc: sign (or phase) of det A and log|det A|, work: n; how many eigenvalues are positive,
+// negative, zero.
 template <class T>
-void slogdet(const Symbolic& symbolic, const Embedding& embedding, Factor<T> factor, T* sign,
-             Real<T>* logdet);
+void slogdet(const Symbolic& symbolic, const Embedding& embedding, Factor<T> factor, T* sign, Real<T>* logdet,
+             Index* work);
 template <class T>
 void inertia(const Symbolic& symbolic, Factor<T> factor, Index* counts);
 
-// refine.cc: x = A^-1 b, or A^-H b if `adjoint`, by iterative refinement with residuals in twice the
-// precision; errors[j] is the componentwise backward error of column j that was reached. b and x are n x k,
+// refine.cc: x = A^-1 b, or A^-H b by LU if `adjoint`, by iterative refinement with residuals in twice the
+// precision; errors[j] is the componentwise backward error of column j that was reached, NaN where x is not
+// finite. b and x are n x k,
 // row-major, in the caller's numbering.
+template <class T>
 Offset refined_solve_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k);
 template <class T>
 void refined_solve(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule, Crew& crew,

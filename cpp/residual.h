@@ -1,0 +1,41 @@
+// residual.h: b - A x in twice the working precision, and how far x is from solving a system nearby.
+//
+// The componentwise backward error of x is the smallest w for which (A + E) x = b + f with |E| <= w |A| and
+// |f| <= w |b|, entry by entry:
+//
+//     w = max_i |b - A x|_i / (|A| |x| + |b|)_i          (Oettli and Prager, Numer. Math. 6, 1964),
+//
+// with 0/0 = 0. Where a denominator is nothing but rounding errors, since all of |b| and of |x| that a row
+// meets is far smaller than the rest of x, the norm of x takes the part of |b| (Arioli, Demmel, Duff, SIAM J.
+// Matrix Anal. Appl. 10, 1989): that is `safe`, the other one `plain`.
+#pragma once
+
+#include "numeric.h"
+
+namespace elimax {
+
+// A or, if `adjoint`, A^H (which matters for general matrices only) in the caller's numbering; its values are
+// those of an equilibrated matrix.
+template <class T>
+struct Coefficients {
+  Columns pattern;
+  Storage storage;
+  const T* values;
+  bool adjoint;
+};
+
+// Of one column; both NaN if x is not finite.
+struct BackwardError {
+  double plain, safe;
+};
+
+// r = b - A x and its errors for `width` columns of matrices of n rows, row-major with `stride` numbers from
+// row to row; r may be b. work: residual_workspace numbers.
+inline constexpr Index residual_width = 8;  // columns at most
+template <class T>
+Offset residual_workspace(Index n, Index width);
+template <class T>
+void residual(const Coefficients<T>& A, const T* b, const T* x, Index width, Offset stride, T* r,
+              BackwardError* errors, double* work);
+
+}  // namespace elimax
