@@ -16,9 +16,9 @@
 #include <cmath>
 #include <limits>
 
+#include "assembly.h"
 #include "breakdown.h"
 #include "dense_crew.h"
-#include "front.h"
 #include "numeric.h"
 #include "schedule.h"
 #include "simplicial.h"
@@ -26,9 +26,6 @@
 namespace elimax {
 namespace {
 
-// The sweep over the fronts. Most are begun, with values of A, when they are visited, and take what their
-// children hold. That of a supernode whose children hold much is begun when the first of them arrives, and
-// takes what each holds at once, whose memory is then free.
 template <class T>
 class Elimination {
  public:
@@ -36,11 +33,11 @@ class Elimination {
               T* factor, T* workspace)
       : symbolic_(symbolic),
         embedding_(embedding),
-        schedule_(schedule),
+        threads_(schedule.threads),
+        assembly_(symbolic, embedding, schedule, values, factor, workspace),
         kernels_(dense<T>()),
         values_(values),
         factor_(factor),
-        updates_(workspace),
         floors_(reinterpret_cast<Real<T>*>(workspace + schedule.triangles.size(schedule.threads))) {}
 
   static Offset workspace(const Symbolic& symbolic, const Schedule& schedule) {
@@ -48,11 +45,8 @@ class Elimination {
   }
 
   bool visit(Index s, Worker worker) {
-    const Update front = front_at(s, worker);
-    if (!schedule_.early[s]) {
-      begin(s, front, worker);
-      schedule_.for_children(s, [&](Index child) { add(child, front, worker); });
-    }
+    const auto front =
+        assembly_.visit(s, worker, [&](Index begun, const auto& its) { set_floors(begun, its); });
     const CrewKernels<T> kernels(kernels_, worker.crew);
     const Real<T>* floor = floors_ + symbolic_.super[s];
     const Index done = kernels.panel(front.size(), front.c, floor, front.panel, front.size());
@@ -72,16 +66,12 @@ class Elimination {
   }
 
   void arrive(Index s, Worker worker) const {
-    const Index parent = symbolic_.super_parent[s];
-    if (parent == none || !schedule_.early[parent]) return;
-    const Update front = front_at(parent, worker);
-    if (schedule_.first_child[parent] == s) begin(parent, front, worker);
-    add(s, front, worker);
+    assembly_.arrive(s, worker, [&](Index begun, const auto& its) { set_floors(begun, its); });
   }
 
   Status conclude(T* workspace) {
     Outcome& outcome = outcomes_[0];
-    for (int id = 1; id < schedule_.threads; ++id) {
+    for (int id = 1; id < threads_; ++id) {
       if (outcomes_[id].failed != none) outcome.fail(outcomes_[id].failed);
       outcome.smallest.offer(outcomes_[id].smallest.units, outcomes_[id].smallest.column);
     }
@@ -90,47 +80,27 @@ class Elimination {
   }
 
  private:
-  using Update = Front<T, Trapezoids>;
   struct Outcome {
     Index failed = none;
     SmallestPivot<Real<T>> smallest;
     void fail(Index column) { failed = failed == none ? column : std::min(failed, column); }
   };
 
-  Update front_at(Index s, Worker worker) const {
-    return {symbolic_.columns(s), symbolic_.below(s), factor_ + symbolic_.panel[s],
-            updates_ + schedule_.triangles.at(s, worker.id)};
-  }
-
-  // The values of A, zeros elsewhere, and a rounding of the diagonal entry of every column.
-  void begin(Index s, Update front, Worker worker) const {
-    share_out(worker, front.c, front.size(), [&](Index first, Index end) {
-      const Offset rows = front.size();
-      std::fill(front.panel + rows * first, front.panel + rows * end, T{});
-    });
-    Trapezoids(front.u).for_blocks([&](Index, Index columns, Index rows, Offset start) {
-      share_out(worker, columns, rows, [&](Index first, Index end) {
-        std::fill(front.update + start + Offset{rows} * first, front.update + start + Offset{rows} * end,
-                  T{});
-      });
-    });
-    assemble(embedding_, s, values_, front);
+  // A rounding of the diagonal entry of every column.
+  void set_floors(Index s, const typename Assembly<T>::Update& front) const {
     Real<T>* floor = floors_ + symbolic_.super[s];
     const Offset stride = front.size() + 1;
     for (Index j = 0; j < front.c; ++j)
       floor[j] = std::numeric_limits<Real<T>>::epsilon() * std::abs(real_part(front.panel[stride * j]));
   }
 
-  void add(Index child, Update front, Worker worker) const {
-    extend_add(worker, relative_rows(symbolic_, child), front_at(child, worker).update, front);
-  }
-
   const Symbolic& symbolic_;
   const Embedding& embedding_;
-  const Schedule& schedule_;
+  const int threads_;
+  const Assembly<T> assembly_;
   const DenseKernels<T>& kernels_;
   const T* values_;
-  T *factor_, *updates_;
+  T* factor_;
   Real<T>* floors_;  // n
   std::array<Outcome, Crew::most> outcomes_;
 };

@@ -67,6 +67,9 @@ class CrewKernels {
     for_strips(m, 1.0 * m * n * n,
                [&](Index i, Index rows) { kernels_.trsm_n(rows, n, L, ldl, B + i, ldb); });
   }
+  void gemv_n(Index m, Index n, const T* A, Index lda, const T* x, T* y) const {
+    for_strips(m, 1.0 * m * n, [&](Index i, Index rows) { kernels_.gemv_n(rows, n, A + i, lda, x, y + i); });
+  }
   Index panel(Index m, Index n, const Real<T>* floor, T* A, Index lda) const {
     if (1.0 * m * n * n < 2 * worthwhile) return kernels_.panel(m, n, floor, A, lda);
     if (n <= narrow) {
