@@ -49,6 +49,8 @@ struct DenseKernels {
   unsigned (*getf2)(Index m, Index n, Real<T> least, Real<T> replacement, T* A, Index lda, Index* rows);
   // The largest modulus of a real or imaginary part in A(m x n); NaN do not count.
   Real<T> (*largest)(Index m, Index n, const T* A, Index lda);
+  // The largest product of that in a column of A(m x n) and that in the same column of B(m x n).
+  Real<T> (*largest_product)(Index m, Index n, const T* A, Index lda, const T* B, Index ldb);
   // y(m) -= A(m x n) x and y(n) -= A^H x.
   void (*gemv_n)(Index m, Index n, const T* A, Index lda, const T* x, T* y);
   void (*gemv_h)(Index m, Index n, const T* A, Index lda, const T* x, T* y);

@@ -47,6 +47,9 @@ struct Kernels {
     return eliminate_columns<T>(m, n, least, replacement, view(A, lda), rows);
   }
   static R largest(Index m, Index n, const T* A, Index lda) { return largest_part<T>(m, n, view(A, lda)); }
+  static R largest_product(Index m, Index n, const T* A, Index lda, const T* B, Index ldb) {
+    return largest_parts_product<T>(m, n, view(A, lda), view(B, ldb));
+  }
   static void gemv_n(Index m, Index n, const T* A, Index lda, const T* x, T* y) {
     multiply_vector<P>(m, n, view(A, lda), view(x, 0).data, view(y, 0).data);
   }
@@ -61,8 +64,8 @@ struct Kernels {
   }
 
   static constexpr DenseKernels<T> table() {
-    DenseKernels<T> table = {gemm_nh, gemm_nn, gemm_hn, gemmt,  nullptr, nullptr, trsm_h,
-                             trsm_n,  nullptr, largest, gemv_n, gemv_h,  forward, backward};
+    DenseKernels<T> table = {gemm_nh, gemm_nn, gemm_hn,         gemmt,  nullptr, nullptr, trsm_h,  trsm_n,
+                             nullptr, largest, largest_product, gemv_n, gemv_h,  forward, backward};
     if constexpr (std::is_same_v<T, P>) {  // a complex symmetric matrix is never definite
       table.potrf = potrf;
       table.panel = panel;

@@ -89,17 +89,45 @@ unsigned eliminate_columns(Index m, Index n, R least, R replacement, View<R> A, 
 }
 
 // The largest part of an entry, in modulus; NaN do not count.
+template <class R>
+struct Largest {
+  Vector<R> lanes = {};
+
+  ELIMAX_INLINE void offer(Vector<R> x) {
+    const Vector<R> size = x < 0 ? -x : x;
+    lanes = size > lanes ? size : lanes;
+  }
+  ELIMAX_INLINE void offer(Index count, const R* column) {
+    for_vectors<R>(count,
+                   [&](auto load, auto, Index i) __attribute__((always_inline)) { offer(load(column + i)); });
+  }
+  template <int distance = width<R> / 2>
+  ELIMAX_INLINE R of_all() {
+    offer(exchange<R, distance>(lanes));
+    if constexpr (distance > 1) {
+      return of_all<distance / 2>();
+    } else {
+      return lanes[0];
+    }
+  }
+};
+
 template <class T, class R = Real<T>>
 R largest_part(Index m, Index n, View<const R> A) {
-  Vector<R> most = {};
-  for (Index j = 0; j < n; ++j)
-    for_vectors<R>(m * parts<T>, [&](auto load, auto, Index i) __attribute__((always_inline)) {
-      const Vector<R> x = load(A.data + i + j * A.ld);
-      const Vector<R> size = x < 0 ? -x : x;
-      most = size > most ? size : most;
-    });
+  Largest<R> largest;
+  for (Index j = 0; j < n; ++j) largest.offer(m * parts<T>, A.data + j * A.ld);
+  return largest.of_all();
+}
+template <class T, class R = Real<T>>
+R largest_parts_product(Index m, Index n, View<const R> A, View<const R> B) {
   R result = 0;
-  for (int lane = 0; lane < width<R>; ++lane) result = most[lane] > result ? most[lane] : result;
+  for (Index j = 0; j < n; ++j) {
+    Largest<R> a, b;
+    a.offer(m * parts<T>, A.data + j * A.ld);
+    b.offer(m * parts<T>, B.data + j * B.ld);
+    const R product = a.of_all() * b.of_all();
+    if (product > result) result = product;
+  }
   return result;
 }
 

@@ -80,7 +80,7 @@ class Elimination {
     kernels.trsm_h(u, c, front.upper, ld, front.left(), ld);
     kernels.trsm_h(u, c, front.lower, ld, front.above(), ld);
     kernels.gemm_nh(u, u, c, -1, front.left(), ld, front.above(), ld, front.update, u);
-    record.grow(largest(front.left()) * largest(front.above()));
+    record.grow(kernels_.largest_product(u, c, front.left(), ld, front.above(), ld));
   }
 
   const Symbolic& symbolic_;

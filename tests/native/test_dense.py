@@ -19,9 +19,10 @@ def objects(tmp_path_factory):
     return dense_kernels(tmp_path_factory.mktemp("dense"))
 
 
-def test_kernels_agree_with_naive_loops(objects, tmp_path):
+@pytest.mark.parametrize("source", ["dense_check.cc", "dense_lu_check.cc"])
+def test_kernels_agree_with_naive_loops(source, objects, tmp_path):
     program = str(tmp_path / "dense_check")
-    compile(str(HERE / "dense_check.cc"), str(CPP / "dense.cc"), *objects, "-o", program)
+    compile(str(HERE / source), str(CPP / "dense.cc"), *objects, "-o", program)
     run = subprocess.run([*RUN, program], capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
 
