@@ -124,7 +124,8 @@ void extract(Worker worker, In<Index> relative, const GeneralFront<T>& front, T*
 // The gradient of a function of A with respect to the values that supernode s owns, from the front of Z with
 // d f = tr(Z dA): Z_ji for the entry (i, j). Here the first rows of the upper panel are Z11^H.
 template <class T>
-void write_gradient(const Embedding& embedding, Index s, const GeneralFront<T>& Z, T* gradient) {
+void write_gradient(const Symbolic&, const Embedding& embedding, Index s, const GeneralFront<T>& Z,
+                    T* gradient) {
   const T* lower = Z.lower - Z.panel_size();
   for (Offset p = embedding.ptr[s]; p < embedding.ptr[s + 1]; ++p) {
     const Index source = embedding.source[p];

@@ -21,84 +21,82 @@
 // Cost: k = 0 about 2, k = 1 about 8 factorizations in flops, all of them in dense kernels; 3^k grows from
 // there. Memory: nonempty subsets keep F11_S and R_S of all fronts, the size of the factor each.
 
-#include <bit>
-
-#include "dense_crew.h"
-#include "front.h"
-#include "nilpotent.h"
-#include "numeric.h"
-#include "schedule.h"
+#include "inverse_sweep.h"
 #include "simplicial.h"
 
 namespace elimax {
 namespace {
 
-// X(n x n) += (L L^H)^-1 = M^H M with M = L^-1, for the lower triangle L; M: n^2 entries. 2/3 n^3 flops.
 template <class T>
-void add_inverse_gram(const CrewKernels<T>& kernels, Index n, const T* L, Index ldl, T* X, Index ldx, T* M) {
-  // By blocks of rows: the rows of I L^-1 end at the diagonal.
-  kernels.side_by_side(lower_blocks(n), 1.0 * n * n * n / 3, [&](const CrewKernels<T>& own, Index k) {
-    const auto [i, width] = lower_block(n, k);
-    for (Index j = 0; j < i + width; ++j)
-      for (Index r = i; r < i + width; ++r) M[r + static_cast<Offset>(j) * n] = T(r == j);
-    own.trsm_n(width, i + width, L, ldl, M + i, n);
-  });
-  for_lower_blocks(n, [&](Index i, Index width) {
-    kernels.gemm_hn(width, i + width, n - i, 1, M + i + static_cast<Offset>(i) * n, n, M + i, n, X + i, ldx);
-  });
-  mirror(n, n, X, ldx);
-}
+using Sweep = InverseSweep<T, Front<T>>;
 
-// What the two sweeps share, as the worker sees it who visits a supernode.
-template <class T>
-struct Sweep {
-  const Symbolic& symbolic;
-  const Schedule& schedule;
-  Worker worker;
-  CrewKernels<T> kernels;
-  const T* factor;
-  Subset all;       // the whole set
-  T* coefficients;  // per nonempty subset: panels of all fronts
-  T* updates;       // per subset: the stacks of update matrices
-  T* Y_panels;      // per subset: a panel of the current front, one after the other
-  T* Z_panels;      // per subset: a panel of the current front, one after the other
-  T* work;          // one panel
-
-  T* update(Subset S, Index s) const {
-    return updates + S * schedule.squares.size(schedule.threads) + schedule.squares.at(s, worker.id);
-  }
-  // The front of s in A + sum e_i V_i, S nonempty: [F11_S; F21_S], once eliminated [F11_S; R_S].
-  Front<T> front(Subset S, Index s) const {
-    return front_of(symbolic, s, coefficients + (S - 1) * symbolic.factor_size(), update(S, s));
-  }
-  // The front of s in the inverse: [Z11_S; Z21_S] and Z22_S.
-  Front<T> inverse_front(Subset S, Index s) const {
-    return {symbolic.columns(s), symbolic.below(s), Z_panel(S, s), update(S, s)};
-  }
-  // Y_S of the current front below an auxiliary square.
-  T* Y_panel(Subset S, Index s) const { return Y_panels + S * panel_size(s); }
-  // [(F11^-1)_S; 0], then [Z11_S; Z21_S].
-  T* Z_panel(Subset S, Index s) const { return Z_panels + S * panel_size(s); }
-  Offset panel_size(Index s) const { return symbolic.panel[s + 1] - symbolic.panel[s]; }
-};
-
-// Y_0 = L21 L11^-1.
+// Y_0 = L21 L11^-1 P.
 template <class T>
 void expand_base_below(const Sweep<T>& sweep, Index s) {
   const Index c = sweep.symbolic.columns(s), u = sweep.symbolic.below(s), ld = c + u;
-  const T* L = sweep.factor + sweep.symbolic.panel[s];
+  const T* L = sweep.factor.lower + sweep.symbolic.panel[s];
   T* Y = sweep.Y_panel(0, s);
   std::copy_n(L, sweep.panel_size(s), Y);
   sweep.kernels.trsm_n(u, c, L, ld, Y + c, ld);
+  permute_columns(u, c, sweep.pivots(s), Y + c, ld, sweep.work(s));
 }
 
-// (F11^-1)_0 = L11^-H L11^-1, and zero in the other panels of the inverse.
+// W(n x n) = D^-1 M, without the blocks above the diagonal ones, for diagonal blocks of orders 1 and 2.
+template <class T>
+void divide_rows(const CrewKernels<T>& kernels, Index n, const T* diagonal, const T* couplings, const T* M,
+                 Index ldm, T* W, Index ldw) {
+  kernels.side_by_side(lower_blocks(n), 2.0 * n * n, [&](const CrewKernels<T>&, Index k) {
+    const auto [first, width] = lower_block(n, k);
+    // Row i of D^-1 has `own` on the diagonal and `other` in the column of the partner of i.
+    T own[lower_block_width], other[lower_block_width];
+    Index partner[lower_block_width];
+    for (Index r = 0; r < width; ++r) {
+      const Index i = first + r;
+      const bool is_second = i > 0 && couplings[i - 1] != T{};
+      const T b = is_second ? couplings[i - 1] : conjugate(couplings[i]);  // D(i, partner)
+      if (b == T{}) {
+        own[r] = T(1) / diagonal[i], other[r] = T{}, partner[r] = i;
+        continue;
+      }
+      partner[r] = is_second ? i - 1 : i + 1;
+      // The inverse of [a b; conj(b) d], divided by b where it might overflow.
+      const T d = diagonal[partner[r]] / b;
+      const T q = diagonal[i] / conjugate(b) * d - T(1);
+      own[r] = diagonal_part(T(d / (conjugate(b) * q)));
+      other[r] = T(-1) / (conjugate(b) * q);
+    }
+    for (Index j = 0; j < first + width; ++j) {
+      const T* from = M + static_cast<Offset>(j) * ldm;
+      T* to = W + first + static_cast<Offset>(j) * ldw;
+      for (Index r = 0; r < width; ++r) to[r] = own[r] * from[first + r] + other[r] * from[partner[r]];
+    }
+  });
+}
+
+// (F11^-1)_0 = P^T M^H D^-1 M P with M = L11^-1, and zero in the other panels of the inverse.
 template <class T>
 void expand_base_top(const Sweep<T>& sweep, Index s) {
-  const Index c = sweep.symbolic.columns(s), ld = sweep.symbolic.front(s);
+  const Index c = sweep.symbolic.columns(s), ld = sweep.symbolic.front(s), n = sweep.symbolic.n;
   T* Z = sweep.Z_panel(0, s);
   std::fill_n(Z, (sweep.all + 1) * sweep.panel_size(s), T{});
-  add_inverse_gram(sweep.kernels, c, sweep.factor + sweep.symbolic.panel[s], ld, Z, ld, sweep.work);
+  T* M = sweep.work(s);
+  const T* D = sweep.factor.diagonal;
+  if (D) std::fill_n(M, static_cast<Offset>(c) * c, T{});
+  invert_triangle(sweep.kernels, c, sweep.factor.lower + sweep.symbolic.panel[s], ld, M, c);
+  const T* W = M;
+  Index ldw = c;
+  if (D) {
+    W = sweep.Y_panel(0, s), ldw = ld;
+    D += sweep.symbolic.super[s];
+    divide_rows(sweep.kernels, c, D, D + n, M, c, sweep.Y_panel(0, s), ld);
+  }
+  for_lower_blocks(c, [&](Index i, Index width) {
+    sweep.kernels.gemm_hn(width, i + width, c - i, 1, M + i + static_cast<Offset>(i) * c, c, W + i, ldw,
+                          Z + i, ld);
+  });
+  mirror(c, c, Z, ld);
+  permute_columns(c, c, sweep.pivots(s), Z, ld, sweep.work(s));
+  permute_rows(c, sweep.pivots(s), Z, ld, sweep.work(s));
 }
 
 // The coefficients of a nonempty S, from F11 and R of S and of its subsets:
@@ -124,10 +122,12 @@ void expand(const Sweep<T>& sweep, Index s, Subset S) {
 
 // F21_S <- R_S, and the update matrix from F22_S to D_S, formulas (2).
 template <class T>
-void congruence(const Sweep<T>& sweep, const T* Y, Front<T> front) {
+void congruence(const Sweep<T>& sweep, Index s, Subset S) {
+  const T* Y = sweep.Y_panel(0, s) + sweep.symbolic.columns(s);
+  const Front<T> front = sweep.front(S, s);
   const Index c = front.c, u = front.u, ld = front.size();
   mirror(c, c, front.panel, ld);
-  T* N = sweep.work;
+  T* N = sweep.work(s);
   for (Index j = 0; j < c; ++j)
     std::copy_n(front.below() + static_cast<Offset>(j) * ld, u, N + static_cast<Offset>(j) * u);
   sweep.kernels.gemm_nn(u, c, c, -1, Y, ld, front.panel, ld, front.below(), ld);
@@ -147,8 +147,7 @@ void congruence(const Sweep<T>& sweep, const T* Y, Front<T> front) {
 template <class T>
 void eliminate(const Sweep<T>& sweep, Index s) {
   expand_base_below(sweep, s);
-  for (Subset S = 1; S <= sweep.all; ++S)
-    congruence(sweep, sweep.Y_panel(0, s) + sweep.symbolic.columns(s), sweep.front(S, s));
+  for (Subset S = 1; S <= sweep.all; ++S) congruence(sweep, s, S);
   if (sweep.all < 2) return;  // K R^H has no coefficient of a single direction
 
   expand_base_top(sweep, s);
@@ -196,70 +195,50 @@ void invert(const Sweep<T>& sweep, Index s) {
   }
 }
 
-// Entries of the workspace that worker `id` has before its own: Y, Z and work for panels of so many entries.
-Offset own_workspace(const Schedule& schedule, int id, Subset all) {
-  return schedule.own(id, [&](Offset panel) { return (2 * (Offset{all} + 1) + 1) * panel; });
-}
-
 }  // namespace
 
 Offset inverse_gradient_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k) {
   if (simplicial::handles(symbolic, k)) return simplicial::inverse_gradient_workspace(symbolic, schedule, k);
-  const Subset all = (Subset{1} << k) - 1;
-  return all * symbolic.factor_size() + (Offset{all} + 1) * schedule.squares.size(schedule.threads) +
-         own_workspace(schedule, schedule.threads, all);
+  return inverse_sweeps_workspace<Sweep<float>>(symbolic, schedule, k);
 }
-
 template <class T>
 void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule,
                       Crew& crew, const T* factor, In<const T*> directions, T* gradient, T* workspace) {
   if (simplicial::handles(symbolic, directions.size()))
     return simplicial::inverse_gradient(symbolic, embedding, schedule, factor, directions, gradient,
                                         workspace);
-  const Subset all = (Subset{1} << directions.size()) - 1;
-  const DenseKernels<T>& kernels = dense<T>();
-  T* updates = workspace + all * symbolic.factor_size();
-  T* owned = updates + (Offset{all} + 1) * schedule.squares.size(schedule.threads);
-  const auto sweep_of = [&](Worker worker) -> Sweep<T> {
-    T* own = owned + own_workspace(schedule, worker.id, all);
-    const Offset panels =
-        (Offset{all} + 1) * (worker.id == 0 ? schedule.max_panel : schedule.max_panel_inside);
-    return {symbolic, schedule,     worker,          CrewKernels<T>(kernels, worker.crew),
-            factor,   all,          workspace,       updates,
-            own,      own + panels, own + 2 * panels};
-  };
+  const Factor<T> cholesky{Storage::hermitian, factor, factor, nullptr, nullptr};
+  inverse_gradient(symbolic, embedding, schedule, crew, cholesky, directions, gradient, workspace);
+}
 
-  if (all != 0)
-    upward(schedule, crew, [&](Index s, Worker worker) {
-      const Sweep<T> sweep = sweep_of(worker);
-      for (Subset S = 1; S <= all; ++S) {
-        clear(sweep.front(S, s));
-        if (std::has_single_bit(S))
-          assemble(embedding, s, directions[std::countr_zero(S)], sweep.front(S, s));
-      }
-      schedule.for_children(s, [&](Index child) {
-        for (Subset S = 1; S <= all; ++S)
-          extend_add(worker, relative_rows(symbolic, child), sweep.update(S, child), sweep.front(S, s));
-      });
-      eliminate(sweep, s);
-      return true;
-    });
-
-  downward(schedule, crew, [&](Index s, Worker worker) {
-    const Sweep<T> sweep = sweep_of(worker);
-    invert(sweep, s);
-    write_gradient(symbolic, embedding, s, sweep.inverse_front(all, s), gradient);
-    schedule.for_children(s, [&](Index child) {
-      for (Subset S = 0; S <= all; ++S)
-        extract(worker, relative_rows(symbolic, child), sweep.inverse_front(S, s), sweep.update(S, child));
-    });
-  });
+Offset inverse_gradient_workspace(const Symbolic& symbolic, const Schedule& schedule, Storage storage,
+                                  Index k) {
+  return storage == Storage::general ? general_inverse_gradient_workspace(symbolic, schedule, k)
+                                     : inverse_sweeps_workspace<Sweep<float>>(symbolic, schedule, k);
+}
+template <class T>
+void inverse_gradient(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule,
+                      Crew& crew, Factor<T> factor, In<const T*> directions, T* gradient, T* workspace) {
+  if constexpr (!is_bilinear<T>)
+    if (factor.storage == Storage::general)
+      return general_inverse_gradient(symbolic, embedding, schedule, crew, factor, directions, gradient,
+                                      workspace);
+  inverse_sweeps<T, Front<T>>(
+      symbolic, embedding, schedule, crew, factor, directions, gradient, workspace,
+      [](const Sweep<T>& sweep, Index s) { eliminate(sweep, s); },
+      [](const Sweep<T>& sweep, Index s) { invert(sweep, s); });
 }
 
 #define INSTANTIATE(T)                                                                                   \
   template void inverse_gradient<T>(const Symbolic&, const Embedding&, const Schedule&, Crew&, const T*, \
                                     In<const T*>, T*, T*);
 ELIMAX_FOR_SCALARS(INSTANTIATE)
+#undef INSTANTIATE
+#define INSTANTIATE(T)                                                                                    \
+  template void inverse_gradient<T>(const Symbolic&, const Embedding&, const Schedule&, Crew&, Factor<T>, \
+                                    In<const T*>, T*, T*);
+ELIMAX_FOR_SCALARS(INSTANTIATE)
+ELIMAX_FOR_BILINEAR(INSTANTIATE)
 #undef INSTANTIATE
 
 }  // namespace elimax

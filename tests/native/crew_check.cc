@@ -10,6 +10,7 @@
 #include "check.h"
 #include "dense_crew.h"
 #include "front.h"
+#include "pivoted_check.h"
 #include "schedule.h"
 
 using namespace elimax;
@@ -344,6 +345,8 @@ void check_grid() {
   check_matrix(*symbolic, *embedding, values);
   values[5] = NAN;
   check_matrix(*symbolic, *embedding, values);
+  check_pivoted<float>(grid.columns(), *symbolic);
+  check_pivoted<std::complex<double>>(grid.columns(), *symbolic);
 }
 
 // One front, large enough for the whole crew.
@@ -366,7 +369,11 @@ void check_dense_matrix() {
   check_memory(*symbolic, *schedule);
   Index outside;
   check_matrix(*symbolic, *embed(*symbolic, A, outside), values);
+<<<<<<< HEAD
   check_lu<double>(*symbolic, A);
+=======
+  check_pivoted<double>(A, *symbolic);
+>>>>>>> a6b1116 (inverse: derivatives of log|det A| of every order from LDL and LU factors)
 }
 
 }  // namespace
