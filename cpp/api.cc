@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <iterator>
 #include <new>
+#include <optional>
 
 #include "numeric.h"
 
@@ -22,6 +23,11 @@ Columns columns(Index n_rows, Index n_cols, const Index* ptr, const Index* rows)
           n_cols,
           {ptr, static_cast<std::size_t>(n_cols) + 1},
           {rows, static_cast<std::size_t>(ptr[n_cols])}};
+}
+
+template <class T>
+std::span<T> array(T* data, Index size) {
+  return {data, static_cast<std::size_t>(size)};
 }
 
 template <class V>
@@ -48,6 +54,33 @@ extern "C" {
 int elimax_amd(Index n, const Index* ptr, const Index* rows, Index* permutation) {
   return guard([&] {
     amd(columns(n, n, ptr, rows), {permutation, static_cast<std::size_t>(n)});
+    return 1;
+  });
+}
+
+// magnitudes: null if all are equal. The structural rank, or -1 when out of memory.
+Index elimax_match(Index m, Index n, const Index* ptr, const Index* rows, const double* magnitudes,
+                   Index* row_of_column, double* row_scale, double* column_scale) {
+  const auto rank = guard([&] {
+    const Columns A = columns(m, n, ptr, rows);
+    const In<double> sizes(magnitudes, magnitudes ? A.rows.size() : 0);
+    return std::optional(maximum_product_matching(A, sizes, array(row_of_column, n), array(row_scale, m),
+                                                  array(column_scale, n)));
+  });
+  return rank.value_or(-1);
+}
+// 1 on success, 0 when out of memory; the parts are those of Part.
+int elimax_dulmage_mendelsohn(Index m, Index n, const Index* ptr, const Index* rows,
+                              const Index* row_of_column, Index* row_part, Index* column_part) {
+  return guard([&] {
+    dulmage_mendelsohn(columns(m, n, ptr, rows), array(row_of_column, n), array(row_part, m),
+                       array(column_part, n));
+    return 1;
+  });
+}
+int elimax_symmetric_matching(Index n, const Index* row_of_column, const Index* weak, Index* group) {
+  return guard([&] {
+    symmetric_matching(array(row_of_column, n), array(weak, n), array(group, n));
     return 1;
   });
 }

@@ -115,6 +115,27 @@ struct Columns {
 void amd(Columns lower, Out<Index> permutation);
 
 // ---------------------------------------------------------------------------------------------
+// matching.cc, symmetric_matching.cc: which entries are to be pivots
+
+// A matching of columns with rows in entries of A, as many as there can be (the structural rank, returned);
+// if every column has a row, one of largest product: magnitudes >= 0 are in the order of the entries, and
+// without them all are equal. The diagonal wins ties. row_of_column[j] is the row of column j, or none. If
+// all have one, 2^row_scale[i] |a_ij| 2^column_scale[j] is 1 on chosen entries and no more on others, within
+// 2^-16 of the exponent.
+Index maximum_product_matching(Columns A, In<double> magnitudes, Out<Index> row_of_column,
+                               Out<double> row_scale, Out<double> column_scale);
+
+// The Dulmage-Mendelsohn decomposition by a maximum matching. The columns of the underdetermined part have
+// entries in its rows only, which are fewer; the rows of the overdetermined part, in its columns only.
+enum class Part : std::int32_t { square = 0, underdetermined = 1, overdetermined = 2 };
+void dulmage_mendelsohn(Columns A, In<Index> row_of_column, Out<Index> row_part, Out<Index> column_part);
+
+// The cycles of a perfect matching of a symmetric pattern, cut into pairs of neighbors: those columns whose
+// weak[j] is nonzero get a partner. group[j] is the lowest column of j's pair, or j. One group of three is
+// made of every cycle of odd length in which all are weak.
+void symmetric_matching(In<Index> row_of_column, In<Index> weak, Out<Index> group);
+
+// ---------------------------------------------------------------------------------------------
 // etree.cc: the elimination tree and what follows from it without computing L
 
 // parent[j] = min { i > j : L(i,j) != 0 }, or none. `upper` holds the columns of the upper triangle
@@ -307,7 +328,7 @@ void clear_structures();
 // What `Structure` in structure.py says of a structure. The preamble: how many foundations, numbers in the
 // header, and arrays there are; the size of every array; the hash of every foundation; the header.
 struct Content {
-  std::string_view kind;  // "pattern", "map", "symbolic" or "embedding"
+  std::string_view kind;  // "pattern", "map", "symbolic", "embedding" or "lu_embedding"
   In<std::int64_t> preamble;
   std::vector<In<Index>> arrays;
 };

@@ -116,6 +116,19 @@ std::shared_ptr<const Embedding> make_embedding(const Content& content) {
   return embed(*symbolic, *pattern, outside);
 }
 
+std::shared_ptr<const Embedding> make_lu_embedding(const Content& content) {
+  const auto part = parts(content, 2, 0, 1);  // symbolic, pattern; matching
+  if (!part) return nullptr;
+  const auto symbolic = find<Symbolic>(part->foundations[0]);
+  const auto pattern = find<Pattern>(part->foundations[1]);
+  const auto matching = content.arrays[0];
+  if (!symbolic || !pattern || pattern->n_rows != symbolic->n || pattern->n_cols != symbolic->n ||
+      matching.size() != static_cast<std::size_t>(symbolic->n) || !is_permutation(matching))
+    return nullptr;
+  Index outside = none;
+  return embed_general(*symbolic, *pattern, matching, outside);
+}
+
 template <class S>
 Restored restore_as(std::shared_ptr<const S> (*make)(const Content&), const Content& content, Hash hash) {
   if (find<S>(hash)) return Restored::done;
@@ -133,6 +146,7 @@ Restored restore(const Content& content, Hash hash) try {
   if (content.kind == "map") return restore_as(make_map, content, hash);
   if (content.kind == "symbolic") return restore_as(make_symbolic, content, hash);
   if (content.kind == "embedding") return restore_as(make_embedding, content, hash);
+  if (content.kind == "lu_embedding") return restore_as(make_lu_embedding, content, hash);
   return Restored::damaged;
 } catch (const std::bad_alloc&) {
   return Restored::out_of_memory;

@@ -28,7 +28,10 @@ FLOORS = {
     "_structure.assembly": 14,
     "_structure.selection": 14,
     "_structure.ordering": 14,
+    "_structure.matching": 14,
     "_structure.symbolic": 15,
+    "_structure.ldl_symbolic": 16,
+    "_structure.lu_symbolic": 16,
     "_structure": 19,
     # floats, as JAX primitives
     "_primitive.jax_version": 20,

@@ -9,7 +9,9 @@ import elimax as ex
 from elimax._structure import _native
 from elimax._structure.archive import pack, unpack
 from elimax._structure.index_map import ZERO, IndexMap
+from elimax._structure.lu_symbolic import analyze_lu
 from elimax._structure.pattern import Pattern
+from elimax._structure.selection import take
 from elimax._structure.structure import Structure
 from elimax._structure.symbolic import Symbolic
 
@@ -32,6 +34,8 @@ DAMAGED = "is damaged"
 LOWER = ex.SymmetricMatrix.from_scipy(spd("grid_2d")).pattern
 SYMBOLIC = ex.analyze(LOWER, ordering="amd", method="supernodal")
 SINGLE_COLUMNS = ex.analyze(LOWER, ordering="amd", method="simplicial")
+GENERAL = take(LOWER.to_general()[0], np.roll(np.arange(72), 1), np.arange(72))[0]
+LU = analyze_lu(GENERAL)
 
 
 def _symbolic(**changes) -> Claim:
@@ -45,7 +49,8 @@ def _symbolic(**changes) -> Claim:
 
 @pytest.mark.parametrize(
     "structure",
-    [LOWER, LOWER.to_general()[0], LOWER.diagonal(), SYMBOLIC, SINGLE_COLUMNS, SYMBOLIC.embedding(LOWER)],
+    [LOWER, LOWER.to_general()[0], LOWER.diagonal(), SYMBOLIC, SINGLE_COLUMNS, SYMBOLIC.embedding(LOWER),
+     LU.embedding(GENERAL)],
 )  # fmt: skip
 def test_what_python_made_is_restored(structure):
     ex.clear_structures()
@@ -90,6 +95,7 @@ BAD = {
     "map from less than nothing": Claim("map", (-1,), ([ZERO],)),
     "foundation unknown": Claim("symbolic", SYMBOLIC.content[0], SYMBOLIC.content[1], (Pattern.eye(77),)),
     "embedding of nothing": Claim("embedding", (), ()),
+    "embedding of nothing for LU": Claim("lu_embedding", (), (np.arange(9),)),
 }  # fmt: skip
 
 
@@ -125,6 +131,22 @@ def test_an_embedding_outside_of_the_factor_is_refused():
         pattern.pin()
         with pytest.raises(ValueError, match=DAMAGED):
             _restore(Claim("embedding", (), (), (SYMBOLIC, pattern)))
+
+
+def _lu_embedding(matching=LU.matching, pattern=GENERAL) -> Claim:
+    for foundation in (LU.symbolic, pattern):
+        foundation.pin()
+    return Claim("lu_embedding", (), (matching,), (LU.symbolic, pattern))
+
+
+def test_an_embedding_for_another_matching_is_refused():
+    _restore(_lu_embedding())
+    for matching in (np.zeros(72), np.arange(1, 73), np.arange(71), LU.matching[::-1]):
+        with pytest.raises(ValueError, match=DAMAGED):
+            _restore(_lu_embedding(matching))
+    for pattern in (Pattern.dense((72, 72)), Pattern.eye(71), Pattern.dense((72, 71))):
+        with pytest.raises(ValueError, match=DAMAGED):
+            _restore(_lu_embedding(pattern=pattern))
 
 
 def test_content_with_a_foreign_digest_is_refused():

@@ -19,6 +19,7 @@ library = ctypes.CDLL(str(_PATH))
 
 _INDEX = POINTER(c_int32)
 _OFFSET = POINTER(c_int64)
+_DOUBLE = POINTER(c_double)
 
 
 def _declare(name: str, result: type | None, *arguments: type) -> None:
@@ -27,9 +28,25 @@ def _declare(name: str, result: type | None, *arguments: type) -> None:
 
 
 _declare("elimax_amd", c_int, c_int32, _INDEX, _INDEX, _INDEX)
-_declare("elimax_analyze", c_void_p, c_int32, _INDEX, _INDEX, _INDEX, POINTER(c_double), c_int)
+_declare(
+    "elimax_match",
+    c_int32,
+    c_int32,
+    c_int32,
+    _INDEX,
+    _INDEX,
+    _DOUBLE,
+    _INDEX,
+    _DOUBLE,
+    _DOUBLE,
+)
+_declare(
+    "elimax_dulmage_mendelsohn", c_int, c_int32, c_int32, _INDEX, _INDEX, _INDEX, _INDEX, _INDEX
+)
+_declare("elimax_symmetric_matching", c_int, c_int32, _INDEX, _INDEX, _INDEX)
+_declare("elimax_analyze", c_void_p, c_int32, _INDEX, _INDEX, _INDEX, _DOUBLE, c_int)
 _declare("elimax_symbolic_free", None, c_void_p)
-_declare("elimax_symbolic_scalars", None, c_void_p, _OFFSET, POINTER(c_double))
+_declare("elimax_symbolic_scalars", None, c_void_p, _OFFSET, _DOUBLE)
 _declare("elimax_symbolic_workspace", c_int64, c_void_p, c_int)
 _declare("elimax_symbolic_array", None, c_void_p, c_int, POINTER(c_void_p), _OFFSET)
 _declare("elimax_embed", c_void_p, c_void_p, c_int32, _INDEX, _INDEX, _INDEX)
@@ -65,6 +82,13 @@ def _index(array: np.ndarray):
 def _offset(array: np.ndarray):
     assert array.dtype == np.int64 and array.flags.c_contiguous
     return array.ctypes.data_as(_OFFSET)
+
+
+def _double(array: np.ndarray | None):
+    if array is None:
+        return None
+    assert array.dtype == np.float64 and array.flags.c_contiguous
+    return array.ctypes.data_as(_DOUBLE)
 
 
 def _words(digest: bytes) -> tuple[int, int]:
@@ -109,6 +133,59 @@ def amd(n: int, column_pointers: np.ndarray, rows: np.ndarray) -> np.ndarray:
     if not library.elimax_amd(n, _index(column_pointers), _index(rows), _index(permutation)):
         raise MemoryError("elimax: out of memory while ordering")
     return permutation
+
+
+def match(
+    shape: tuple[int, int],
+    column_pointers: np.ndarray,
+    rows: np.ndarray,
+    magnitudes: np.ndarray | None,
+) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
+    """The structural rank; the row of every column in a maximum-product matching, or -1; the binary
+    logarithms of the scale of every row and of every column."""
+    m, n = shape
+    row_of_column, row_scale, column_scale = np.empty(n, np.int32), np.empty(m), np.empty(n)
+    rank = library.elimax_match(
+        m,
+        n,
+        _index(column_pointers),
+        _index(rows),
+        _double(magnitudes),
+        _index(row_of_column),
+        _double(row_scale),
+        _double(column_scale),
+    )
+    if rank < 0:
+        raise MemoryError("elimax: out of memory while matching rows with columns")
+    return rank, row_of_column, row_scale, column_scale
+
+
+def dulmage_mendelsohn(
+    shape: tuple[int, int], column_pointers: np.ndarray, rows: np.ndarray, row_of_column: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The part of every row and of every column: 0 square, 1 underdetermined, 2 overdetermined."""
+    m, n = shape
+    row_part, column_part = np.empty(m, np.int32), np.empty(n, np.int32)
+    if not library.elimax_dulmage_mendelsohn(
+        m,
+        n,
+        _index(column_pointers),
+        _index(rows),
+        _index(row_of_column),
+        _index(row_part),
+        _index(column_part),
+    ):
+        raise MemoryError("elimax: out of memory while decomposing a sparsity structure")
+    return row_part, column_part
+
+
+def symmetric_matching(row_of_column: np.ndarray, weak: np.ndarray) -> np.ndarray:
+    """The lowest column of the group that every column belongs to."""
+    n = row_of_column.size
+    group = np.empty(n, np.int32)
+    if not library.elimax_symmetric_matching(n, _index(row_of_column), _index(weak), _index(group)):
+        raise MemoryError("elimax: out of memory while pairing columns")
+    return group
 
 
 def analyze(

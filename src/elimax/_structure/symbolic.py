@@ -13,6 +13,7 @@ their rows, and the layout of the factor. In the numbering of the pivots, with .
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -88,7 +89,7 @@ class Symbolic(Structure):
     def __post_init__(self) -> None:
         put = functools.partial(object.__setattr__, self)
         A = self.pattern
-        _check_symmetric(A)
+        check_symmetric(A)
         put("sequence", given(A.shape[0], self.sequence))
         if self.method not in _native.METHODS:
             raise ValueError(
@@ -217,7 +218,7 @@ class Embedding(Structure):
 
     def __post_init__(self) -> None:
         symbolic, pattern = self.symbolic, self.pattern
-        _check_symmetric(pattern)
+        check_symmetric(pattern)
         if pattern.shape != symbolic.pattern.shape:
             raise ValueError(
                 f"the pattern has shape {pattern.shape}, but what was analyzed has {symbolic.pattern.shape}"
@@ -225,8 +226,8 @@ class Embedding(Structure):
         handle, outside = _native.embed(
             symbolic._handle, symbolic.n, pattern.column_pointers, pattern.rows
         )
-        if handle is not None:
-            outside = _outside_of_exact_fill(symbolic, pattern)
+        if handle is not None and pattern != symbolic.pattern:
+            outside = outside_of_exact_fill(symbolic, pattern.rows, pattern.columns)
         if outside >= 0:
             raise ValueError(
                 f"the entry ({pattern.rows[outside]}, {pattern.columns[outside]}) lies outside of the "
@@ -268,13 +269,13 @@ def analyze(pattern: Pattern, ordering: Ordering = "auto", method: str = "auto")
     """
     if not isinstance(pattern, Pattern):
         raise TypeError(f"analyze: expected a Pattern, got a {type(pattern).__name__}")
-    _check_symmetric(pattern)
+    check_symmetric(pattern)
     if isinstance(ordering, str):
         return _analyze(pattern, ordering, method, b"")
     return _analyze(pattern, "given", method, given(pattern.shape[0], ordering).tobytes())
 
 
-def _check_symmetric(pattern: Pattern) -> None:
+def check_symmetric(pattern: Pattern) -> None:
     if not pattern.symmetric:
         raise ValueError(
             f"the pattern must be symmetric, got a general one of shape {pattern.shape}; Pattern.lower() "
@@ -286,12 +287,19 @@ def _check_symmetric(pattern: Pattern) -> None:
 def _analyze(pattern: Pattern, name: str, method: str, permutation: bytes) -> Symbolic:
     if name == "given":
         return Symbolic(pattern, np.frombuffer(permutation, np.int32), name, method)
+    return choose(pattern, name, functools.partial(order, pattern), method)
+
+
+def choose(
+    pattern: Pattern, name: str, sequence: Callable[[str], np.ndarray], method: str
+) -> Symbolic:
+    """The `Symbolic` for the ordering with this name, as `sequence` finds it; for "auto" the better one."""
     if name != "auto":
-        return Symbolic(pattern, order(pattern, name), name, method)
-    one = Symbolic(pattern, order(pattern, "amd"), "amd", method)
+        return Symbolic(pattern, sequence(name), name, method)
+    one = Symbolic(pattern, sequence("amd"), "amd", method)
     if one.predicted_time < _WORTH_DISSECTING * pattern.nnz:
         return _because(one, f"auto: predicted {one.predicted_time:.2g} s, too little to try 'nd'")
-    other = Symbolic(pattern, order(pattern, "nd"), "nd", method)
+    other = Symbolic(pattern, sequence("nd"), "nd", method)
     if other.predicted_time < one.predicted_time:
         one, other = other, one
     times = f"predicted {one.predicted_time:.2g} s, {other.ordering!r} {other.predicted_time:.2g} s"
@@ -310,20 +318,19 @@ def _embedding(symbolic: Symbolic, pattern: Pattern) -> Embedding:
     return Embedding(symbolic, pattern)
 
 
-def _outside_of_exact_fill(symbolic: Symbolic, pattern: Pattern) -> int:
-    """The first entry of `pattern` that only the padding of relaxed supernodes would hold, or -1.
+def outside_of_exact_fill(symbolic: Symbolic, rows: np.ndarray, columns: np.ndarray) -> int:
+    """The first of these entries that only the padding of relaxed supernodes would hold, or -1.
 
     The panels could take it, but the exact pattern of L, and so the factor as a matrix, would not.
     """
     A, n = symbolic.pattern, symbolic.n
-    if pattern == A:
-        return -1
-    known = np.isin(_keys(n, pattern.rows, pattern.columns), _keys(n, A.rows, A.columns))
-    new = np.flatnonzero(~known & (pattern.rows != pattern.columns))
+    rows, columns = np.maximum(rows, columns), np.minimum(rows, columns)
+    known = np.isin(_keys(n, rows, columns), _keys(n, A.rows, A.columns))
+    new = np.flatnonzero(~known & (rows != columns))
     if not new.size:
         return -1
     inverse = np.argsort(symbolic.permutation)
-    i, j = inverse[pattern.rows[new]], inverse[pattern.columns[new]]
+    i, j = inverse[rows[new]], inverse[columns[new]]
     L, _ = symbolic.factor_pattern()
     filled = np.isin(_keys(n, np.maximum(i, j), np.minimum(i, j)), _keys(n, L.rows, L.columns))
     return -1 if filled.all() else int(new[~filled][0])
