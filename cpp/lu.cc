@@ -97,8 +97,8 @@ class Elimination {
 
 }  // namespace
 
-Offset lu_workspace(const Symbolic&, const Schedule& schedule) {
-  return schedule.squares.size(schedule.threads);
+Offset lu_workspace(const Symbolic& symbolic, const Schedule& schedule) {
+  return std::max(schedule.squares.size(schedule.threads), stability_workspace(symbolic, schedule));
 }
 
 template <class T>
@@ -112,7 +112,12 @@ Status lu(const Symbolic& symbolic, const Embedding& embedding, const Schedule& 
   }
   Elimination<T> elimination(symbolic, embedding, schedule, values, factor, pivots, workspace);
   upward(schedule, crew, [&](Index s, Worker worker) { return elimination.visit(s, worker); });
-  return elimination.conclude();
+  const Status status = elimination.conclude();
+  const Factor<T> found = pivoted_factor(symbolic, Storage::general, factor, pivots);
+  if (status.code == status_unstable &&
+      is_accurate(symbolic, embedding, schedule, crew, values, found, workspace))
+    return {};
+  return status;
 }
 
 #define INSTANTIATE(T) \

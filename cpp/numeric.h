@@ -96,6 +96,12 @@ template <class T>
 void pivoted_solve(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule, Crew& crew,
                    Factor<T> factor, bool adjoint, const T* b, Index k, T* x, T* work);
 
+// stability.cc: whether a factor is accurate enough for determinants and inverses, by a test solution.
+Offset stability_workspace(const Symbolic& symbolic, const Schedule& schedule);
+template <class T>
+bool is_accurate(const Symbolic& symbolic, const Embedding& embedding, const Schedule& schedule, Crew& crew,
+                 const T* values, Factor<T> factor, T* work);
+
 // determinant.cc: sign (or phase) of det A and log|det A|, work: n; how many eigenvalues are positive,
 // negative, zero.
 template <class T>

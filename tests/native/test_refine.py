@@ -1,4 +1,4 @@
-"""Refined solutions and determinants from LU factors, against dense algebra."""
+"""Refined solutions, determinants and inertias from LDL and LU factors, against dense algebra."""
 
 import os
 import subprocess
@@ -14,53 +14,92 @@ import scipy.sparse as sp
 from elimax._structure import _native
 from elimax._structure.pattern import Pattern
 
-from ..helpers import COMPLEX, SCALARS, tolerance
+from ..helpers import COMPLEX, SCALARS, stored, tolerance
+from . import test_ldl
+from .test_ldl import HERMITIAN, KINDS, Factor
 from .test_lu import Structure, gallery, general, normal
 
-for name in ("refined_solve", "slogdet"):
+GENERAL = 0
+
+for name in ("refined_solve", "slogdet", "inertia"):
     handler = getattr(_native.library, f"elimax_{name}")
     jax.ffi.register_ffi_target(f"elimax_{name}_test", jax.ffi.pycapsule(handler), platform="cpu")
 
 
-class LU:
-    def __init__(self, A, row_of_column=None, values=None):
-        self.A, self.structure = A, Structure(A, row_of_column)
-        self.values = jnp.asarray(A.data if values is None else values)
-        self.factor, self.pivots, self.status, _ = self.structure.factorize(self.values)
-        self.attributes = {
-            name: value
-            for name, value in self.structure.attributes.items()
-            if name != "not_finite_sentence"
-        }
+class Solver:
+    """A factorization and what is computed from it."""
+
+    def __init__(self, pattern, values, factor, pivots, attributes, storage):
+        self.operands = jnp.asarray(values), jnp.asarray(factor), jnp.asarray(pivots)
+        self.symbolic, self.embedding = attributes
+        self.pattern = pattern.pin("pattern")
+        self.storage = np.int64(storage)
+        self.lead = np.shape(values)[:-1]
 
     def solve(self, b, adjoint=False, sentence=""):
-        lead = self.values.shape[:-1]
         b = jnp.asarray(b)
         results = [
-            jax.ShapeDtypeStruct((*lead, *b.shape[-2:]), b.dtype),
-            jax.ShapeDtypeStruct((*lead, b.shape[-1]), np.finfo(b.dtype).dtype),
+            jax.ShapeDtypeStruct((*self.lead, *b.shape[-2:]), b.dtype),
+            jax.ShapeDtypeStruct((*self.lead, b.shape[-1]), np.finfo(b.dtype).dtype),
         ]
-        x, errors = jax.ffi.ffi_call("elimax_refined_solve_test", results)(
-            self.values,
-            self.factor,
-            self.pivots,
-            b,
-            **self.attributes,
-            **Pattern.from_scipy(self.A).pin("pattern"),
-            storage=np.int64(0),
-            adjoint=adjoint,
-            sentence=sentence,
-        )
-        return np.asarray(x), np.asarray(errors)
+        call = jax.ffi.ffi_call("elimax_refined_solve_test", results)
+        structures = self.symbolic | self.embedding | self.pattern
+        options = dict(storage=self.storage, adjoint=adjoint, sentence=sentence)
+        return map(np.asarray, call(*self.operands, b, **structures, **options))
 
     def slogdet(self):
-        lead = self.values.shape[:-1]
+        dtype = self.operands[1].dtype
         results = [
-            jax.ShapeDtypeStruct(lead, self.values.dtype),
-            jax.ShapeDtypeStruct(lead, np.finfo(self.values.dtype).dtype),
+            jax.ShapeDtypeStruct(self.lead, dtype),
+            jax.ShapeDtypeStruct(self.lead, np.finfo(dtype).dtype),
         ]
         call = jax.ffi.ffi_call("elimax_slogdet_test", results)
-        return call(self.factor, self.pivots, **self.attributes, storage=np.int64(0))
+        structures = self.symbolic | self.embedding
+        return call(*self.operands[1:], **structures, storage=self.storage)
+
+    def inertia(self):
+        results = jax.ShapeDtypeStruct((*self.lead, 3), np.int32)
+        call = jax.ffi.ffi_call("elimax_inertia_test", results)
+        return call(*self.operands[1:], **self.symbolic, storage=self.storage)
+
+
+class LU(Solver):
+    def __init__(self, A, row_of_column=None, values=None):
+        self.structure = Structure(A, row_of_column)
+        values = A.data if values is None else values
+        factor, pivots, self.status, _ = self.structure.factorize(values)
+        found = {k: v for k, v in self.structure.attributes.items() if k != "not_finite_sentence"}
+        attributes = [
+            {k: v for k, v in found.items() if k.startswith(name)}
+            for name in ("symbolic", "embedding")
+        ]
+        super().__init__(Pattern.from_scipy(A), values, factor, pivots, attributes, GENERAL)
+
+
+class LDL(Solver):
+    def __init__(self, A, storage, values=None):
+        values = stored(A) if values is None else values
+        found = Factor(A, storage, values)
+        self.status, _ = found.status
+        pattern = Pattern.from_scipy(A, symmetric=True)
+        attributes = (
+            found.symbolic.pin("symbolic"),
+            found.symbolic.embedding(pattern).pin("embedding"),
+        )
+        super().__init__(pattern, values, found.values, found.pivots, attributes, storage)
+
+
+def lu_gallery(dtype, rng):
+    for name, (A, row_of_column) in gallery(dtype, rng).items():
+        if row_of_column is None:
+            graph = sp.csr_array(A.T)
+            row_of_column = np.asarray(sp.csgraph.maximum_bipartite_matching(graph, "column"))
+        yield name, A, LU(A, row_of_column)
+
+
+def ldl_gallery(dtype, storage, rng):
+    for name, A in test_ldl.gallery(dtype, storage, rng).items():
+        yield name, A, LDL(A, storage)
 
 
 def backward_error(A, x, b):
@@ -77,24 +116,28 @@ def epsilon(dtype):
     return float(np.finfo(dtype).eps)
 
 
+def check_backward_errors(name, A, solver, adjoint, dtype, rng):
+    X = A.toarray().conj().T if adjoint else A.toarray()
+    for k in (0, 1, 3, 4, 64, 100):
+        b = normal(rng, (A.shape[0], k), dtype)
+        x, errors = solver.solve(b, adjoint)
+        assert x.shape == b.shape and errors.shape == (k,), name
+        expected = backward_error(X, x, b)
+        np.testing.assert_allclose(errors, expected, rtol=1e-2, atol=1e-3 * epsilon(dtype))
+        assert (errors <= 3 * epsilon(dtype)).all(), (name, errors.max())
+
+
 @pytest.mark.parametrize("adjoint", [False, True])
 @pytest.mark.parametrize("dtype", SCALARS)
-def test_backward_error(dtype, adjoint, rng):
-    for name, (A, row_of_column) in gallery(dtype, rng).items():
-        if row_of_column is None:
-            row_of_column = np.asarray(
-                sp.csgraph.maximum_bipartite_matching(sp.csr_array(A.T), "column")
-            )
-        F = LU(A, row_of_column)
-        X = A.toarray().conj().T if adjoint else A.toarray()
-        for k in (0, 1, 3, 4, 64, 100):
-            b = normal(rng, (A.shape[0], k), dtype)
-            x, errors = F.solve(b, adjoint)
-            assert x.shape == b.shape and errors.shape == (k,), name
-            np.testing.assert_allclose(
-                errors, backward_error(X, x, b), rtol=1e-2, atol=1e-3 * epsilon(dtype)
-            )
-            assert (errors <= 3 * epsilon(dtype)).all(), (name, errors.max())
+def test_backward_error_by_lu(dtype, adjoint, rng):
+    for name, A, solver in lu_gallery(dtype, rng):
+        check_backward_errors(name, A, solver, adjoint, dtype, rng)
+
+
+@pytest.mark.parametrize(("dtype", "storage"), KINDS)
+def test_backward_error_by_ldl(dtype, storage, rng):
+    for name, A, solver in ldl_gallery(dtype, storage, rng):
+        check_backward_errors(name, A, solver, False, dtype, rng)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.complex128])
@@ -119,19 +162,31 @@ def test_small_right_hand_sides_in_parts(rng):
     assert not x[80:].any()
 
 
+def check_determinant(name, A, solver, dtype):
+    sign, logdet = solver.slogdet()
+    wide = np.complex128 if dtype in COMPLEX else np.float64
+    expected = np.linalg.slogdet(A.toarray().astype(wide))
+    assert sign.dtype == dtype and logdet.dtype == np.finfo(dtype).dtype
+    allowed = tolerance(dtype, 1 + np.linalg.cond(A.toarray()) if A.nnz else 1)
+    np.testing.assert_allclose(sign, expected[0], atol=allowed, err_msg=name)
+    np.testing.assert_allclose(logdet, expected[1], atol=allowed, err_msg=name)
+
+
 @pytest.mark.parametrize("dtype", SCALARS)
-def test_determinant(dtype, rng):
-    for name, (A, row_of_column) in gallery(dtype, rng).items():
-        if row_of_column is None:
-            row_of_column = np.asarray(
-                sp.csgraph.maximum_bipartite_matching(sp.csr_array(A.T), "column")
-            )
-        sign, logdet = LU(A, row_of_column).slogdet()
-        wide = np.complex128 if dtype in COMPLEX else np.float64
-        expected = np.linalg.slogdet(A.toarray().astype(wide))
-        assert sign.dtype == dtype and logdet.dtype == np.finfo(dtype).dtype
-        np.testing.assert_allclose(sign, expected[0], atol=tolerance(dtype, 10), err_msg=name)
-        np.testing.assert_allclose(logdet, expected[1], atol=tolerance(dtype, 10), err_msg=name)
+def test_determinant_by_lu(dtype, rng):
+    for name, A, solver in lu_gallery(dtype, rng):
+        check_determinant(name, A, solver, dtype)
+
+
+@pytest.mark.parametrize(("dtype", "storage"), KINDS)
+def test_determinant_and_inertia_by_ldl(dtype, storage, rng):
+    for name, A, solver in ldl_gallery(dtype, storage, rng):
+        check_determinant(name, A, solver, dtype)
+        if storage == HERMITIAN:
+            eigenvalues = np.linalg.eigvalsh(A.toarray())
+            expected = (eigenvalues > 0).sum(), (eigenvalues < 0).sum(), 0
+            np.testing.assert_array_equal(solver.inertia(), expected, err_msg=name)
+            assert np.imag(solver.slogdet()[0]) == 0
 
 
 def test_columns_do_not_disturb_each_other(rng):
