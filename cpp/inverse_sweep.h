@@ -27,7 +27,8 @@ struct InverseSweep {
   Subset all;       // the whole set
   T* coefficients;  // per nonempty subset: panels of all fronts
   T* updates;       // per subset: the stacks of update matrices
-  T* own;           // panels of the current front, one after the other
+  T* own;           // panels of the current front: for every kind those of all subsets, at such a distance
+  Offset distance;
 
   T* update(Subset S, Index s) const {
     return updates + S * schedule.squares.size(schedule.threads) + schedule.squares.at(s, worker.id);
@@ -38,26 +39,24 @@ struct InverseSweep {
     return front_at(s, coefficients + (S - 1) * panels * size + symbolic.panel[s], size, update(S, s));
   }
   // The front of s in the inverse. Its panel begins as (F11^-1)_S and zeros below.
-  F inverse_front(Subset S, Index s) const {
-    return front_at(s, Z_panel(S, s), 2 * (Offset{all} + 1) * panel_size(s), update(S, s));
-  }
+  F inverse_front(Subset S, Index s) const { return front_at(s, Z_panel(S, s), 2 * distance, update(S, s)); }
   // Y_S and W_S of the current front below an auxiliary square.
   T* Y_panel(Subset S, Index s) const { return own + S * panel_size(s); }
-  T* Z_panel(Subset S, Index s) const { return own + (Offset{all} + 1 + S) * panel_size(s); }
-  T* W_panel(Subset S, Index s) const { return own + (2 * (Offset{all} + 1) + S) * panel_size(s); }
-  T* work(Index s) const { return own + 2 * panels * (Offset{all} + 1) * panel_size(s); }  // one panel
+  T* Z_panel(Subset S, Index s) const { return own + distance + S * panel_size(s); }
+  T* W_panel(Subset S, Index s) const { return own + 2 * distance + S * panel_size(s); }
+  T* work() const { return own + 2 * panels * distance; }  // one panel
   Offset panel_size(Index s) const { return symbolic.panel[s + 1] - symbolic.panel[s]; }
   // The order in which s takes its rows, or null.
   const Index* pivots(Index s) const { return factor.pivots ? factor.pivots + symbolic.super[s] : nullptr; }
 
  private:
-  // The second panel, if there is one, lies `distance` behind the first.
-  F front_at(Index s, T* panel, Offset distance, T* update) const {
+  // The second panel, if there is one, lies so many entries behind the first.
+  F front_at(Index s, T* panel, Offset behind, T* update) const {
     const Index c = symbolic.columns(s), u = symbolic.below(s);
     if constexpr (panels == 1)
       return {c, u, panel, update};
     else
-      return {c, u, panel, panel + distance, update};
+      return {c, u, panel, panel + behind, update};
   }
 };
 
@@ -94,7 +93,8 @@ void inverse_sweeps(const Symbolic& symbolic, const Embedding& embedding, const 
             all,
             workspace,
             updates,
-            owned + inverse_panels<Sweep>(schedule, worker.id, all)};
+            owned + inverse_panels<Sweep>(schedule, worker.id, all),
+            (Offset{all} + 1) * (worker.id == 0 ? schedule.max_panel : schedule.max_panel_inside)};
   };
 
   if (all != 0)
@@ -130,16 +130,15 @@ void invert_triangle(const CrewKernels<T>& kernels, Index n, const T* L, Index l
   // By blocks of rows: the rows of I L^-1 end at the diagonal.
   kernels.side_by_side(lower_blocks(n), 1.0 * n * n * n / 3, [&](const CrewKernels<T>& own, Index k) {
     const auto [i, width] = lower_block(n, k);
-    for (Index j = 0; j < i + width; ++j)
-      for (Index r = i; r < i + width; ++r) M[r + static_cast<Offset>(j) * ldm] = T(r == j);
+    for (Index j = 0; j < i + width; ++j) std::fill_n(M + i + static_cast<Offset>(j) * ldm, width, T{});
+    for (Index r = i; r < i + width; ++r) M[r + static_cast<Offset>(r) * ldm] = T(1);
     own.trsm_n(width, i + width, L, ldl, M + i, ldm);
   });
 }
 
-// B(m x n) <- B P, where row j of P x is x[pivots[j]]; null for P = I. work: m n entries.
+// B(m x n) <- B P, where row j of P x is x[pivots[j]]. work: m n entries.
 template <class T>
 void permute_columns(Index m, Index n, const Index* pivots, T* B, Index ldb, T* work) {
-  if (!pivots) return;
   for (Index j = 0; j < n; ++j)
     if (pivots[j] != j) std::copy_n(B + static_cast<Offset>(j) * ldb, m, work + static_cast<Offset>(j) * m);
   for (Index j = 0; j < n; ++j)
@@ -149,7 +148,7 @@ void permute_columns(Index m, Index n, const Index* pivots, T* B, Index ldb, T* 
 // X(n x n) <- P^T X. work: n entries.
 template <class T>
 void permute_rows(Index n, const Index* pivots, T* X, Index ldx, T* work) {
-  if (!pivots || std::is_sorted(pivots, pivots + n)) return;
+  if (std::is_sorted(pivots, pivots + n)) return;
   for (Index j = 0; j < n; ++j) {
     T* column = X + static_cast<Offset>(j) * ldx;
     std::copy_n(column, n, work);

@@ -38,7 +38,7 @@ void expand_base_below(const Sweep<T>& sweep, Index s) {
   T* Y = sweep.Y_panel(0, s);
   std::copy_n(L, sweep.panel_size(s), Y);
   sweep.kernels.trsm_n(u, c, L, ld, Y + c, ld);
-  permute_columns(u, c, sweep.pivots(s), Y + c, ld, sweep.work(s));
+  if (const Index* pivots = sweep.pivots(s)) permute_columns(u, c, pivots, Y + c, ld, sweep.work());
 }
 
 // W(n x n) = D^-1 M, without the blocks above the diagonal ones, for diagonal blocks of orders 1 and 2.
@@ -79,7 +79,7 @@ void expand_base_top(const Sweep<T>& sweep, Index s) {
   const Index c = sweep.symbolic.columns(s), ld = sweep.symbolic.front(s), n = sweep.symbolic.n;
   T* Z = sweep.Z_panel(0, s);
   std::fill_n(Z, (sweep.all + 1) * sweep.panel_size(s), T{});
-  T* M = sweep.work(s);
+  T* M = sweep.work();
   const T* D = sweep.factor.diagonal;
   if (D) std::fill_n(M, static_cast<Offset>(c) * c, T{});
   invert_triangle(sweep.kernels, c, sweep.factor.lower + sweep.symbolic.panel[s], ld, M, c);
@@ -95,8 +95,10 @@ void expand_base_top(const Sweep<T>& sweep, Index s) {
                           Z + i, ld);
   });
   mirror(c, c, Z, ld);
-  permute_columns(c, c, sweep.pivots(s), Z, ld, sweep.work(s));
-  permute_rows(c, sweep.pivots(s), Z, ld, sweep.work(s));
+  if (const Index* pivots = sweep.pivots(s)) {
+    permute_columns(c, c, pivots, Z, ld, sweep.work());
+    permute_rows(c, pivots, Z, ld, sweep.work());
+  }
 }
 
 // The coefficients of a nonempty S, from F11 and R of S and of its subsets:
@@ -127,7 +129,7 @@ void congruence(const Sweep<T>& sweep, Index s, Subset S) {
   const Front<T> front = sweep.front(S, s);
   const Index c = front.c, u = front.u, ld = front.size();
   mirror(c, c, front.panel, ld);
-  T* N = sweep.work(s);
+  T* N = sweep.work();
   for (Index j = 0; j < c; ++j)
     std::copy_n(front.below() + static_cast<Offset>(j) * ld, u, N + static_cast<Offset>(j) * u);
   sweep.kernels.gemm_nn(u, c, c, -1, Y, ld, front.panel, ld, front.below(), ld);
