@@ -61,7 +61,13 @@ bool finite(T x) {
 template <class T>
 Index first_not_finite(const Embedding& embedding, const T* values) {
   const auto size = static_cast<Index>(embedding.source.size());
-  for (Index p = 0; p < size; ++p)
+  constexpr Index lanes = 8;
+  T zeros[lanes] = {};  // or NaN
+  Index p = 0;
+  for (; p + lanes <= size; p += lanes)
+    for (Index lane = 0; lane < lanes; ++lane) zeros[lane] += values[p + lane] * Real<T>(0);
+  if (!std::all_of(zeros, zeros + lanes, [](T zero) { return zero == T{}; })) p = 0;
+  for (; p < size; ++p)
     if (!finite(values[p])) return p;
   return none;
 }

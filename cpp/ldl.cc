@@ -13,6 +13,7 @@
 // entries.
 
 #include <array>
+#include <numeric>
 
 #include "assembly.h"
 #include "breakdown.h"
@@ -49,13 +50,14 @@ class Elimination {
   }
 
   void visit(Index s, Worker worker) {
-    const Update front = assembly_.visit(s, worker, [](Index, const Update&) {});
+    const Update front = assemble(s, worker);
     T* scratch = own_ + own(symbolic_, schedule_, worker.id);
     const Pivots pivots{diagonal_ + symbolic_.super[s], couplings_ + symbolic_.super[s],
                         pivots_ + symbolic_.super[s], symbolic_.super[s]};
     const CrewKernels<T> kernels(kernels_, worker.crew);
-    if (const int sign = try_cholesky(front, pivots, kernels, scratch)) {
-      eliminate_definite(front, pivots, kernels, worker, R(sign), scratch);
+    const R sign = sign_of_diagonal(front);
+    if (sign != 0 && cholesky(s, front, kernels, worker, sign, scratch)) {
+      eliminate_definite(front, pivots, kernels, sign, scratch, records_[worker.id]);
     } else {
       eliminate_indefinite(front, pivots, kernels, worker, scratch);
     }
@@ -80,56 +82,73 @@ class Elimination {
     Index *order, first;
   };
 
-  // A worker's own memory: for the columns of W, the panel that Bunch and Kaufman need or a copy of F11; and
-  // for the largest entries of columns.
+  // A worker's own memory: for the columns of W, what Bunch and Kaufman need, or a copy of the panel; and for
+  // the largest entries of columns.
   static Offset own(const Symbolic& symbolic, const Schedule& schedule, int id) {
     return schedule.own(id, [&](Offset panel) { return panel + 2 * symbolic.max_columns; });
   }
 
-  // F11 = sign L11 L11^H by Cholesky, and L21, if F11 is definite; else 0, and F11 is what it was.
-  int try_cholesky(const Update& front, const Pivots& pivots, const CrewKernels<T>& kernels, T* copy) const {
-    if constexpr (is_bilinear<T>) return 0;
-    const Index c = front.c, ld = front.size();
-    T* F11 = front.panel;
-    const R sign = real_part(F11[0]) > 0 ? 1 : -1;
-    for (Index j = 0; j < c; ++j)
-      if (!(sign * real_part(F11[at(j, j, ld)]) > rule_.zero)) return 0;
-    for (Index j = 0; j < c; ++j) std::copy(F11 + at(j, j, ld), F11 + at(c, j, ld), copy + at(j, j, c));
-    if (sign < 0) negate(c, c, F11, ld);
-    if (kernels.panel(c, c, floors_, F11, ld) < c) {
-      for (Index j = 0; j < c; ++j) std::copy(copy + at(j, j, c), copy + at(c, j, c), F11 + at(j, j, ld));
-      return 0;
-    }
-    kernels.trsm_h(front.u, c, F11, ld, front.below(), ld);
-    if (sign < 0) negate(front.u, c, front.below(), ld);
-    std::fill_n(pivots.diagonal, c, T(sign));
-    std::fill_n(pivots.couplings, c, T{});
-    for (Index j = 0; j < c; ++j) pivots.order[j] = j;
-    return static_cast<int>(sign);
+  Update assemble(Index s, Worker worker) const {
+    return assembly_.visit(s, worker, [](Index, const Update&) {});
   }
 
-  // Pivots of the definite front are the squares of those of Cholesky, whose columns are longer as much.
-  void eliminate_definite(const Update& front, const Pivots& pivots, const CrewKernels<T>& kernels,
-                          Worker worker, R sign, T* scratch) {
-    const Index ld = front.size();
-    const R* largest = largest_entries(front, front.below(), ld, worker, scratch);
-    bool replaced = false;
-    for (Index j = 0; j < front.c; ++j) {
-      const R root = real_part(front.panel[at(j, j, ld)]), d = root * root, w = largest[j] * root;
-      records_[worker.id].grow(largest[j] * largest[j]);
-      if (d >= rule_.least(w)) continue;
-      replaced = true;
-      records_[worker.id].perturb(pivots.first + j);
-      const R factor = rule_.replacement(w) / d;
-      pivots.diagonal[j] *= factor;
-      for (Index i = 0; i < front.u; ++i) front.below()[at(i, j, ld)] /= factor;
-    }
-    if (!replaced) return update(front, kernels, -sign, front.below(), ld);
-    T* W = scratch;
+  // That of all diagonal entries of F11; 0 if F11 is not definite for sure.
+  R sign_of_diagonal(const Update& front) const {
+    if constexpr (is_bilinear<T>) return 0;
+    const R sign = real_part(front.panel[0]) > 0 ? 1 : -1;
     for (Index j = 0; j < front.c; ++j)
-      for (Index i = 0; i < front.u; ++i)
-        W[at(i, j, front.u)] = front.below()[at(i, j, ld)] * pivots.diagonal[j];
-    update(front, kernels, -1, W, front.u);
+      if (!(sign * real_part(front.panel[at(j, j, front.size())]) > rule_.zero)) return 0;
+    return sign;
+  }
+
+  // F11 = sign L11 L11^H and L21 = sign F21 L11^-H, if F11 is definite. If not, the front is what it was: it
+  // is assembled again, or copied back where children that came early are gone.
+  bool cholesky(Index s, const Update& front, const CrewKernels<T>& kernels, Worker worker, R sign,
+                T* copy) const {
+    const bool early = schedule_.early[s];
+    if (early) std::copy_n(front.panel, front.panel_size(), copy);
+    if (sign < 0)
+      for (Offset p = 0; p < front.panel_size(); ++p) front.panel[p] = -front.panel[p];
+    if (kernels.panel(front.size(), front.c, floors_, front.panel, front.size()) == front.c) return true;
+    if (early) {
+      std::copy_n(copy, front.panel_size(), front.panel);
+    } else {
+      assemble(s, worker);
+    }
+    return false;
+  }
+
+  // The pivots of a definite front are the squares of Cholesky's diagonal entries.
+  void eliminate_definite(const Update& front, const Pivots& pivots, const CrewKernels<T>& kernels, R sign,
+                          T* W, PivotRecord<R>& record) const {
+    const Index c = front.c, u = front.u, ld = front.size();
+    std::fill_n(pivots.diagonal, c, T(sign));
+    std::fill_n(pivots.couplings, c, T{});
+    std::iota(pivots.order, pivots.order + c, 0);
+    R least = std::numeric_limits<R>::infinity();
+    for (Index j = 0; j < c; ++j) least = std::min(least, real_part(front.panel[at(j, j, ld)]));
+    const R most = kernels_.largest(u, c, front.below(), ld);
+    if (least * least >= rule_.least(most * least)) {
+      record.grow(most * most);
+      return update(front, kernels, -sign, front.below(), ld);
+    }
+    for (Index j = 0; j < c; ++j) {
+      const R root = real_part(front.panel[at(j, j, ld)]), d = root * root;
+      T *l = front.below() + at(0, j, ld), *w = W + at(0, j, u);
+      const R largest = kernels_.largest(u, 1, l, ld) * root;
+      R growth = 1;
+      if (d < rule_.least(largest)) {
+        growth = rule_.replacement(largest) / d;
+        record.perturb(pivots.first + j);
+      }
+      record.grow(largest * largest / (d * growth));
+      pivots.diagonal[j] *= growth;
+      for (Index i = 0; i < u; ++i) {
+        w[i] = l[i] * sign;
+        l[i] /= growth;
+      }
+    }
+    update(front, kernels, -1, W, u);
   }
 
   void eliminate_indefinite(const Update& front, const Pivots& pivots, const CrewKernels<T>& kernels,
@@ -203,10 +222,6 @@ class Elimination {
     return largest;
   }
 
-  static void negate(Index m, Index n, T* A, Index lda) {
-    for (Index j = 0; j < n; ++j)
-      for (Index i = 0; i < m; ++i) A[at(i, j, lda)] = -A[at(i, j, lda)];
-  }
   static Offset at(Index i, Index j, Index ld) { return i + static_cast<Offset>(j) * ld; }
 
   const Symbolic& symbolic_;
@@ -246,9 +261,8 @@ Status ldl(const Symbolic& symbolic, const Embedding& embedding, const Schedule&
       },
       [&](Index s, Worker worker) { elimination.arrive(s, worker); });
   const Status status = elimination.conclude();
-  constexpr bool is_bilinear = std::is_same_v<T, Bilinear<Real<T>>>;
-  const Factor<T> found =
-      pivoted_factor(symbolic, is_bilinear ? Storage::symmetric : Storage::hermitian, factor, pivots);
+  constexpr Storage storage = is_bilinear<T> ? Storage::symmetric : Storage::hermitian;
+  const Factor<T> found = pivoted_factor(symbolic, storage, factor, pivots);
   if (status.code == status_unstable &&
       is_accurate(symbolic, embedding, schedule, crew, values, found, workspace))
     return {};
