@@ -73,26 +73,35 @@ void divide_rows(const CrewKernels<T>& kernels, Index n, const T* diagonal, cons
   });
 }
 
+// The factor 1 or -1 if D is that multiple of the identity, as where F11 or -F11 is definite; else 0.
+template <class T>
+Real<T> sign_of(Index n, const T* diagonal, const T* couplings) {
+  const Real<T> sign = diagonal[0] == T(1) ? 1 : diagonal[0] == T(-1) ? -1 : 0;
+  for (Index j = 0; j < n; ++j)
+    if (diagonal[j] != T(sign) || couplings[j] != T{}) return 0;
+  return sign;
+}
+
 // (F11^-1)_0 = P^T M^H D^-1 M P with M = L11^-1, and zero in the other panels of the inverse.
 template <class T>
 void expand_base_top(const Sweep<T>& sweep, Index s) {
-  const Index c = sweep.symbolic.columns(s), ld = sweep.symbolic.front(s), n = sweep.symbolic.n;
+  const Index c = sweep.symbolic.columns(s), ld = sweep.symbolic.front(s);
   T* Z = sweep.Z_panel(0, s);
   std::fill_n(Z, (sweep.all + 1) * sweep.panel_size(s), T{});
+  const T* diagonal = sweep.factor.diagonal ? sweep.factor.diagonal + sweep.symbolic.super[s] : nullptr;
+  const Real<T> sign = diagonal ? sign_of(c, diagonal, diagonal + sweep.symbolic.n) : 1;
   T* M = sweep.work();
-  const T* D = sweep.factor.diagonal;
-  if (D) std::fill_n(M, static_cast<Offset>(c) * c, T{});
-  invert_triangle(sweep.kernels, c, sweep.factor.lower + sweep.symbolic.panel[s], ld, M, c);
-  const T* W = M;
+  const T* W = M;  // D^-1 M, but for the sign
   Index ldw = c;
-  if (D) {
+  if (sign == 0) std::fill_n(M, static_cast<Offset>(c) * c, T{});
+  invert_triangle(sweep.kernels, c, sweep.factor.lower + sweep.symbolic.panel[s], ld, M, c);
+  if (sign == 0) {
     W = sweep.Y_panel(0, s), ldw = ld;
-    D += sweep.symbolic.super[s];
-    divide_rows(sweep.kernels, c, D, D + n, M, c, sweep.Y_panel(0, s), ld);
+    divide_rows(sweep.kernels, c, diagonal, diagonal + sweep.symbolic.n, M, c, sweep.Y_panel(0, s), ld);
   }
   for_lower_blocks(c, [&](Index i, Index width) {
-    sweep.kernels.gemm_hn(width, i + width, c - i, 1, M + i + static_cast<Offset>(i) * c, c, W + i, ldw,
-                          Z + i, ld);
+    sweep.kernels.gemm_hn(width, i + width, c - i, sign == 0 ? 1 : sign, M + i + static_cast<Offset>(i) * c,
+                          c, W + i, ldw, Z + i, ld);
   });
   mirror(c, c, Z, ld);
   if (const Index* pivots = sweep.pivots(s)) {
