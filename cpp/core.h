@@ -118,10 +118,10 @@ void amd(Columns lower, Out<Index> permutation);
 // matching.cc, symmetric_matching.cc: which entries are to be pivots
 
 // A matching of columns with rows in entries of A, as many as there can be (the structural rank, returned);
-// if every column has a row, one of largest product: magnitudes >= 0 are in the order of the entries, and
-// without them all are equal. The diagonal wins ties. row_of_column[j] is the row of column j, or none. If
-// all have one, 2^row_scale[i] |a_ij| 2^column_scale[j] is 1 on chosen entries and no more on others, within
-// 2^-16 of the exponent.
+// if it is perfect, one of largest product. The magnitudes >= 0 are in the order of the entries; without them
+// all are equal. The diagonal wins ties. row_of_column[j] is the row of column j, or none. For a perfect one,
+// 2^row_scale[i] |a_ij| 2^column_scale[j] is 1 on chosen entries and no more on others, within 2^-16 of the
+// exponent.
 Index maximum_product_matching(Columns A, In<double> magnitudes, Out<Index> row_of_column,
                                Out<double> row_scale, Out<double> column_scale);
 

@@ -18,6 +18,8 @@
 //
 // Sources: Duff, Koster, "On algorithms for permuting large entries to the diagonal of a sparse matrix", SIAM
 //          J. Matrix Anal. Appl. 22 (2001) 973-996.
+//          Jonker, Volgenant, "A shortest augmenting path algorithm for dense and sparse linear assignment
+//          problems", Computing 38 (1987) 325-340: bids before searches.
 //          Pothen, Fan, "Computing the block triangular form of a sparse matrix", ACM Trans. Math. Softw. 16
 //          (1990) 303-324.
 // Cost: O(n nnz log n) at worst, in practice a few passes over the matrix. O(nnz) for the decomposition.
@@ -49,7 +51,7 @@ class Assignment {
   void price(In<double> magnitudes);
   void start_duals();
   void assign_tight();
-  bool reassign(Index j);
+  void bid();
   bool augment(Index root);
   void scan(Index j, Cost base);
   Index nearest();
@@ -101,6 +103,7 @@ Assignment::Assignment(Columns A, In<double> magnitudes, Out<Index> row_of_colum
 Index Assignment::solve() {
   start_duals();
   assign_tight();
+  bid();
   Index rank = 0;
   for (Index j = 0; j < A_.n_cols; ++j) rank += row_of_[j] != none || augment(j);
   return rank;
@@ -153,6 +156,41 @@ void Assignment::assign_tight() {
       choose(i, j);
       return true;
     });
+  }
+}
+
+// A column without a row takes the one with least reduced cost, lowers its dual until the second best is as
+// good, and leaves whoever had it without a row. Where many columns want the same few rows, this settles most
+// of them at the price of their own entries, not of a search through all. A tie is left to the search.
+void Assignment::bid() {
+  std::vector<Index> bidders;
+  for (Index j = A_.n_cols - 1; j >= 0; --j)
+    if (row_of_[j] == none) bidders.push_back(j);
+  for (Offset left = 8 * Offset{A_.ptr[A_.n_cols]}; left > 0 && !bidders.empty();) {
+    const Index j = bidders.back();
+    bidders.pop_back();
+    left -= A_.ptr[j + 1] - A_.ptr[j];
+    Cost first = infinite, second = infinite;
+    Index best = none;
+    for (Index p = A_.ptr[j]; p < A_.ptr[j + 1]; ++p) {
+      const Cost cost = cost_[p] - u_[A_.rows[p]];
+      const bool free = column_of_[A_.rows[p]] == none;
+      if (cost < first || (cost == first && free)) {
+        second = std::exchange(first, cost);
+        best = A_.rows[p];
+      } else {
+        second = std::min(second, cost);
+      }
+    }
+    const bool free = best != none && column_of_[best] == none;
+    if (second == infinite || (first == second && !free)) continue;
+    v_[j] = free ? first : second;
+    if (!free) {
+      u_[best] -= second - first;
+      row_of_[column_of_[best]] = none;
+      bidders.push_back(column_of_[best]);
+    }
+    choose(best, j);
   }
 }
 

@@ -22,7 +22,7 @@ class Matching(NamedTuple):
 
     - `row_of_column`: the row of the entry chosen in every column, or -1.
     - `rank`: how many entries were chosen.
-    - `row_scale`, `column_scale`: if every column has a row, binary logarithms of factors that make the
+    - `row_scale`, `column_scale`: if it is perfect, binary logarithms of factors that make the
       chosen entries 1 and no other entry larger, within 2^-16 of the exponent.
     """
 
@@ -33,7 +33,7 @@ class Matching(NamedTuple):
 
 
 def maximum_product_matching(pattern: Pattern, magnitudes: np.ndarray | None = None) -> Matching:
-    """A maximum matching of a general pattern; if every column gets a row, of the largest product.
+    """A maximum matching of a general pattern; if it is perfect, one of the largest product.
 
     **Arguments:**
 
