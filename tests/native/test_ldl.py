@@ -128,6 +128,19 @@ def saddle_point(n, m, dtype, storage, rng):
     return sp.csc_array(sp.block_array([[H, BH], [B, None]])), n
 
 
+def branches(dtype, storage, rng, leaf=30, leaves=5, root=90):
+    """Large fronts below one whose diagonal is positive, but which is not definite."""
+    n = leaf * leaves + root
+    X = np.zeros((n, n), dtype)
+    for first in range(0, n - root, leaf):
+        own = slice(first, first + leaf)
+        X[own, own] = normal(rng, (leaf, leaf), dtype) / 100
+        X[-root:, own] = normal(rng, (root, leaf), dtype) / 100
+    X[-root:, -root:] = normal(rng, (root, root), dtype) / 20
+    np.fill_diagonal(X, 0.5)
+    return symmetrized(sp.csc_array(X), storage)
+
+
 def gallery(dtype, storage, rng):
     border = np.ones((160, 160)) * (np.arange(160) % 9 == 0) + np.eye(160)
     border[:110, :110] = 1
@@ -140,6 +153,7 @@ def gallery(dtype, storage, rng):
         "denser": indefinite(90, 0.1, dtype, storage, rng),
         "full": indefinite(70, 1.0, dtype, storage, rng),
         "wide": symmetrized(sp.csc_array(border * normal(rng, border.shape, dtype)), storage),
+        "branches": branches(dtype, storage, rng),
         "antidiagonal": sp.csc_array(np.eye(30, dtype=dtype)[::-1]),
     }
 
@@ -197,20 +211,36 @@ def test_saddle_point_within_one_supernode(dtype, storage, rng):
         assert F.inertia() == (n, A.shape[0] - n)
 
 
+@pytest.mark.parametrize("size", [0, 0.1, -0.1])
 @pytest.mark.parametrize(("dtype", "storage"), KINDS)
-def test_pivot_that_is_too_small_is_replaced(dtype, storage):
-    """An arrow whose shaft comes first and is zero, but for one entry."""
-    n, small = 12, 7
+def test_pivot_that_is_too_small_is_replaced(dtype, storage, size):
+    """An arrow whose shaft comes first, one entry of which is small."""
+    n, small, root = 12, 7, np.sqrt(np.finfo(dtype).eps)
     A = sp.lil_array((n, n), dtype=dtype)
     A[n - 1, :], A[:, n - 1] = 1, 1
-    A.setdiag(np.where(np.arange(n) == small, 0, -0.5))
+    A.setdiag(np.where(np.arange(n) == small, size * root, -0.5))
     F = Factor(sp.csc_array(A), storage, ordering="natural", method="simplicial")
     assert F.status == (PERTURBED, small)
     perturbation = F.matrix() - A
-    root = np.sqrt(np.finfo(dtype).eps)
-    assert abs(perturbation[small, small] - root) < 1e-3 * root
+    expected = (1 if size >= 0 else -1) * root - size * root
+    assert abs(perturbation[small, small] - expected) < 1e-3 * root
     perturbation[small, small] = 0
     assert np.abs(perturbation).max() < 10 * root
+
+
+@pytest.mark.parametrize(("dtype", "storage"), KINDS)
+def test_pivot_of_order_two_that_is_too_small_is_replaced(dtype, storage):
+    """Pairs of columns with nothing on the diagonal and little beside it, all coupled to one column."""
+    pairs, root = 300, np.sqrt(np.finfo(dtype).eps)
+    A = sp.lil_array(sp.block_diag([np.array([[0, 1], [1, 0]]) * root / 10] * pairs + [[[1]]]))
+    A[-1, :], A[:, -1] = 1, 1
+    F = Factor(sp.csc_array(A).astype(dtype), storage, ordering="natural")
+    assert F.status == (PERTURBED, 0)
+    coupling = np.abs(np.diag(F.D, -1)[:pairs])
+    assert np.allclose(coupling[::2], root) and not coupling[1::2].any()
+    perturbation = np.abs(F.matrix() - A)
+    assert perturbation[:-1].max() < root
+    assert perturbation[-1, -1] < tolerance(dtype) * F.growth()
 
 
 @pytest.mark.parametrize(("dtype", "storage"), KINDS)
