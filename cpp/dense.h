@@ -6,7 +6,7 @@
 // do not depend on the alignment of the arguments.
 #pragma once
 
-#include "core.h"
+#include "pivot_rule.h"
 
 namespace elimax {
 
@@ -16,6 +16,9 @@ constexpr Index whole_vectors(Index m) {
   constexpr Index lanes = 64 / sizeof(T);
   return (m + lanes - 1) / lanes * lanes;
 }
+
+// What counts as a small front: columns, and rows below them.
+inline constexpr Index small_front_columns = 8, small_front_rows = 16;
 
 template <class T>
 struct DenseKernels {
@@ -47,6 +50,13 @@ struct DenseKernels {
   // becomes one of size `replacement` and of the same phase. Returns the set of these columns. Null for
   // Bilinear.
   unsigned (*getf2)(Index m, Index n, Real<T> least, Real<T> replacement, T* A, Index lda, Index* rows);
+  // A front of c columns and u rows below them in one go (general_front.h): its panels, both with leading
+  // dimension c+u, become [L11; L21] and [U11^H; U12^H], whatever is above F12^H; F22(u x u) -= L21 U12, and
+  // is taken for zero before if `empty`. Pivots are chosen as by getf2: row order[j] of F11 is the j-th.
+  // `growth` grows to largest_product of L21 and U12^H. Returns the set of pivots that were replaced. Null
+  // for Bilinear.
+  unsigned (*small_front)(Index c, Index u, const PivotRule<Real<T>>& rule, bool empty, T* L, T* UH, T* F22,
+                          Index* order, Real<T>* growth);
   // The largest modulus of a real or imaginary part in A(m x n); NaN do not count.
   Real<T> (*largest)(Index m, Index n, const T* A, Index lda);
   // The largest product of that in a column of A(m x n) and that in the same column of B(m x n).

@@ -2,8 +2,8 @@
 //
 // The only symbol that leaves this file is `tables` (simd.h says why).
 
-#include "dense_lu.h"
 #include "gemv.h"
+#include "small_front.h"
 #include "trapezoid.h"
 #include "triangular.h"
 
@@ -46,6 +46,11 @@ struct Kernels {
   static unsigned getf2(Index m, Index n, R least, R replacement, T* A, Index lda, Index* rows) {
     return eliminate_columns<T>(m, n, least, replacement, view(A, lda), rows);
   }
+  static unsigned small_front(Index c, Index u, const PivotRule<R>& rule, bool empty, T* L, T* UH, T* F22,
+                              Index* order, R* growth) {
+    return small_fronts_of<T>.of[c - 1](u, rule, empty, view(L, c + u), view(UH, c + u), view(F22, u), order,
+                                        growth);
+  }
   static R largest(Index m, Index n, const T* A, Index lda) { return largest_part<T>(m, n, view(A, lda)); }
   static R largest_product(Index m, Index n, const T* A, Index lda, const T* B, Index ldb) {
     return largest_parts_product<T>(m, n, view(A, lda), view(B, ldb));
@@ -64,12 +69,13 @@ struct Kernels {
   }
 
   static constexpr DenseKernels<T> table() {
-    DenseKernels<T> table = {gemm_nh, gemm_nn, gemm_hn,         gemmt,  nullptr, nullptr, trsm_h,  trsm_n,
-                             nullptr, largest, largest_product, gemv_n, gemv_h,  forward, backward};
+    DenseKernels<T> table = {gemm_nh, gemm_nn, gemm_hn, gemmt,           nullptr, nullptr, trsm_h,  trsm_n,
+                             nullptr, nullptr, largest, largest_product, gemv_n,  gemv_h,  forward, backward};
     if constexpr (std::is_same_v<T, P>) {  // a complex symmetric matrix is never definite
       table.potrf = potrf;
       table.panel = panel;
       table.getf2 = getf2;
+      table.small_front = small_front;
     }
     return table;
   }

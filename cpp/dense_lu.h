@@ -1,4 +1,4 @@
-// dense_lu.h: LU of a few columns by partial pivoting, and the largest entry of a matrix.
+// dense_lu.h: LU of a few columns by partial pivoting, and the largest entries of matrices.
 //
 // Columns are eliminated one by one, right-looking, a vector of rows of all of them at a time; who has many
 // columns halves them (square_lu.h), with products between the halves.
@@ -49,41 +49,56 @@ ELIMAX_INLINE bool enlarge(R least, R replacement, R* pivot) {
   return true;
 }
 
+// 1 / z.
+template <class T, class R = Real<T>>
+ELIMAX_INLINE void invert(const R* z, R* inverse) {
+  if constexpr (parts<T> == 1) {
+    inverse[0] = 1 / z[0];
+  } else {
+    const R norm = z[0] * z[0] + z[1] * z[1];
+    inverse[0] = z[0] / norm;
+    inverse[1] = -z[1] / norm;
+  }
+}
+
+// Numbers i and j of n columns change places.
+template <class T, class R = Real<T>>
+ELIMAX_INLINE void exchange_rows(Index n, Index i, Index j, View<R> A) {
+  for (Index l = 0; l < n; ++l)
+    for (int part = 0; part < parts<T>; ++part) {
+      R *a = A.data + i * parts<T> + part + l * A.ld, *b = A.data + j * parts<T> + part + l * A.ld;
+      const R x = *a;
+      *a = *b;
+      *b = x;
+    }
+}
+
+// The rows below a pivot of its column and of the `rest` columns right of it, m of them.
+template <class T, class R = Real<T>>
+ELIMAX_INLINE void eliminate_below(Index m, Index rest, R* pivot, Offset ld) {
+  R inverse[parts<T>];
+  invert<T>(pivot, inverse);
+  R* const below = pivot + parts<T>;
+  for_vectors<R>(m * parts<T>, [&](auto load, auto store, Index i) __attribute__((always_inline)) {
+    const Vector<R> x = scaled<T>(load(below + i), inverse);
+    store(below + i, x);
+    for (Index l = 1; l <= rest; ++l) {
+      Vector<R> y = load(below + i + l * ld);
+      eliminate<T>(y, x, pivot + l * ld, R(-1));
+      store(below + i + l * ld, y);
+    }
+  });
+}
+
 template <class T, class R = Real<T>>
 unsigned eliminate_columns(Index m, Index n, R least, R replacement, View<R> A, Index* rows) {
   unsigned replaced = 0;
   for (Index j = 0; j < n; ++j) {
-    R* const column = A.data + j * A.ld;
-    rows[j] = pivot_row<T>(m, j, column);
-    if (rows[j] != j)
-      for (Index l = 0; l < n; ++l)
-        for (int part = 0; part < parts<T>; ++part) {
-          R* a = A.data + l * A.ld + part;
-          const R x = a[j * parts<T>];
-          a[j * parts<T>] = a[rows[j] * parts<T>];
-          a[rows[j] * parts<T>] = x;
-        }
-    R* const pivot = column + j * parts<T>;
+    R* const pivot = A.data + j * (A.ld + parts<T>);
+    rows[j] = pivot_row<T>(m, j, A.data + j * A.ld);
+    if (rows[j] != j) exchange_rows<T>(n, j, rows[j], A);
     if (enlarge<T>(least, replacement, pivot)) replaced |= 1u << j;
-    R inverse[parts<T>];
-    if constexpr (parts<T> == 1) {
-      inverse[0] = 1 / pivot[0];
-    } else {
-      const R norm = pivot[0] * pivot[0] + pivot[1] * pivot[1];
-      inverse[0] = pivot[0] / norm;
-      inverse[1] = -pivot[1] / norm;
-    }
-    for_vectors<R>((m - j - 1) * parts<T>,
-                   [&](auto load, auto store, Index i) __attribute__((always_inline)) {
-                     R* const below = pivot + parts<T>;
-                     const Vector<R> x = scaled<T>(load(below + i), inverse);
-                     store(below + i, x);
-                     for (Index l = 1; l < n - j; ++l) {
-                       Vector<R> y = load(below + i + l * A.ld);
-                       eliminate<T>(y, x, pivot + l * A.ld, R(-1));
-                       store(below + i + l * A.ld, y);
-                     }
-                   });
+    eliminate_below<T>(m - j - 1, n - j - 1, pivot, A.ld);
   }
   return replaced;
 }

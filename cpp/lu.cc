@@ -11,6 +11,7 @@
 // Cost: twice that of Cholesky for the same structure.
 
 #include <array>
+#include <bit>
 
 #include "general_front.h"
 #include "perturbation.h"
@@ -40,7 +41,10 @@ class Elimination {
     schedule_.for_children(s, [&](Index child) {
       extend_add(worker, relative_rows(symbolic_, child), front_at(child, worker).update, front);
     });
-    eliminate(s, front, worker);
+    if (is_small(front))
+      eliminate_small(s, front, records_[worker.id]);
+    else
+      eliminate(s, front, worker);
     return true;
   }
 
@@ -54,6 +58,12 @@ class Elimination {
     return general_front_of(symbolic_, s, factor_, updates_ + schedule_.squares.at(s, worker.id));
   }
 
+  // Whether calls of dense kernels would take longer than what they do.
+  static bool is_small(GeneralFront<T> front) {
+    return front.c <= small_front_columns && front.u <= small_front_rows;
+  }
+  bool is_leaf(Index s) const { return schedule_.first_child[s] == none; }
+
   void begin(Index s, GeneralFront<T> front, Worker worker) const {
     const auto clear = [&](T* data, Index columns, Index rows) {
       share_out(worker, columns, rows, [&](Index first, Index end) {
@@ -62,9 +72,16 @@ class Elimination {
     };
     clear(front.lower, front.c, front.size());
     clear(front.upper, front.c, front.size());
-    clear(front.update, front.u, front.u);
+    if (!is_small(front) || !is_leaf(s)) clear(front.update, front.u, front.u);
     assemble(embedding_, s, values_, front);
     for (Index j = 0; j < front.c; ++j) pivots_[symbolic_.super[s] + j] = j;
+  }
+
+  void eliminate_small(Index s, GeneralFront<T> front, PivotRecord<Real<T>>& record) const {
+    const unsigned replaced =
+        kernels_.small_front(front.c, front.u, rule_, is_leaf(s), front.lower, front.upper, front.update,
+                             pivots_ + symbolic_.super[s], &record.growth);
+    if (replaced) record.perturb(symbolic_.super[s] + std::countr_zero(replaced));
   }
 
   void eliminate(Index s, GeneralFront<T> front, Worker worker) {

@@ -15,24 +15,9 @@
 #include <limits>
 
 #include "breakdown.h"
+#include "pivot_rule.h"
 
 namespace elimax {
-
-// How small a pivot d may be. Let w be the largest entry of its column below the diagonal block before it is
-// divided by d: then L has entries up to w / d, and the update matrix grows by up to w^2 / d.
-template <class R>
-struct PivotRule {
-  static constexpr R epsilon = std::numeric_limits<R>::epsilon();
-  R root = std::sqrt(epsilon);
-  R zero;  // what cannot be told from zero: a few roundings of 1 for each row, where that is not too much
-
-  explicit PivotRule(Index n)
-      : zero(std::min(static_cast<R>(roundings) * static_cast<R>(n) * epsilon, std::sqrt(epsilon))) {}
-
-  // Entries of L stay below epsilon^-1/2, those of update matrices below epsilon^-1: they cannot overflow.
-  R least(R w) const { return std::max({zero, root * w, epsilon * w * w}); }
-  R replacement(R w) const { return std::max(root, least(w)); }
-};
 
 // What happened to the pivots; every worker keeps a record of its own.
 template <class R>
