@@ -73,6 +73,17 @@ ELIMAX_INLINE void exchange_rows(Index n, Index i, Index j, View<R> A) {
     }
 }
 
+// Columns i and j of m numbers change places.
+template <class T, class R = Real<T>>
+ELIMAX_INLINE void exchange_columns(Index m, Index i, Index j, View<R> A) {
+  R *a = A.data + i * A.ld, *b = A.data + j * A.ld;
+  for (Index l = 0; l < m * parts<T>; ++l) {
+    const R x = a[l];
+    a[l] = b[l];
+    b[l] = x;
+  }
+}
+
 // The rows below a pivot of its column and of the `rest` columns right of it, m of them.
 template <class T, class R = Real<T>>
 ELIMAX_INLINE void eliminate_below(Index m, Index rest, R* pivot, Offset ld) {
@@ -103,22 +114,28 @@ unsigned eliminate_columns(Index m, Index n, R least, R replacement, View<R> A, 
   return replaced;
 }
 
+template <class R>
+ELIMAX_INLINE Vector<R> absolute(Vector<R> x) {
+  using Bits = std::conditional_t<sizeof(R) == 4, std::uint32_t, std::uint64_t>;
+  typedef Bits Words __attribute__((vector_size(vector_bytes)));
+  return (Vector<R>)((Words)x & (Words{} + (~Bits{0} >> 1)));
+}
+
 // The largest part of an entry, in modulus; NaN do not count.
 template <class R>
 struct Largest {
   Vector<R> lanes = {};
 
-  ELIMAX_INLINE void offer(Vector<R> x) {
-    const Vector<R> size = x < 0 ? -x : x;
-    lanes = size > lanes ? size : lanes;
-  }
+  ELIMAX_INLINE void join(Vector<R> sizes) { lanes = sizes > lanes ? sizes : lanes; }
+
+  ELIMAX_INLINE void offer(Vector<R> x) { join(absolute<R>(x)); }
   ELIMAX_INLINE void offer(Index count, const R* column) {
     for_vectors<R>(count,
                    [&](auto load, auto, Index i) __attribute__((always_inline)) { offer(load(column + i)); });
   }
   template <int distance = width<R> / 2>
   ELIMAX_INLINE R of_all() {
-    offer(exchange<R, distance>(lanes));
+    join(exchange<R, distance>(lanes));
     if constexpr (distance > 1) {
       return of_all<distance / 2>();
     } else {

@@ -89,6 +89,17 @@ inline In<Index> relative_rows(const Symbolic& symbolic, Index s) {
   return {symbolic.relative.data() + symbolic.row_ptr[s], static_cast<std::size_t>(symbolic.below(s))};
 }
 
+// The value that an embedding names. Whether it is a conjugated one is as good as random: no branch for
+// reals.
+template <class T>
+T value_at(const T* values, Index source) {
+  const T value = values[source ^ (source >> 31)];  // ~source if negative
+  if constexpr (std::is_same_v<T, Real<T>>)
+    return value;
+  else
+    return source >= 0 ? value : conjugate(value);
+}
+
 // F <- the entries of A(values) that supernode s owns, zero elsewhere. Imaginary parts of a Hermitian
 // diagonal are dropped.
 template <class T, class Storage>

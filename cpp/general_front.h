@@ -36,13 +36,10 @@ GeneralFront<T> general_front_of(const Symbolic& symbolic, Index s, T* panels, T
 // F <- the entries of A(values) that supernode s owns, zero elsewhere.
 template <class T>
 void assemble(const Embedding& embedding, Index s, const T* values, GeneralFront<T> front) {
-  T* upper = front.upper - front.panel_size();
+  T* const panels[] = {front.lower, front.upper - front.panel_size()};
   for (Offset p = embedding.ptr[s]; p < embedding.ptr[s + 1]; ++p) {
     const Index source = embedding.source[p];
-    if (source >= 0)
-      front.lower[embedding.target[p]] = values[source];
-    else
-      upper[embedding.target[p]] = conjugate(values[~source]);
+    panels[source < 0][embedding.target[p]] = value_at(values, source);
   }
 }
 
@@ -69,9 +66,28 @@ inline Index eliminated_rows(In<Index> relative, Index c) {
   return static_cast<Index>(std::lower_bound(relative.begin(), relative.end(), c) - relative.begin());
 }
 
+// extend_add of few rows, without what only pays for many.
+template <class T>
+void extend_add_few(In<Index> relative, const T* child, GeneralFront<T> front) {
+  const Index u = static_cast<Index>(relative.size()), ld = front.size();
+  Index split = 0;
+  for (Index i = 0; i < u; ++i) split += relative[i] < front.c;
+  for (Index j = 0; j < split; ++j) {
+    T* column = front.lower + static_cast<Offset>(relative[j]) * ld;
+    T* row = front.upper + static_cast<Offset>(relative[j]) * ld;
+    for (Index i = 0; i < u; ++i) column[relative[i]] += child[i + j * u];
+    for (Index i = split; i < u; ++i) row[relative[i]] += conjugate(child[j + i * u]);
+  }
+  for (Index j = split; j < u; ++j) {
+    T* column = front.update + static_cast<Offset>(relative[j] - front.c) * front.u - front.c;
+    for (Index i = split; i < u; ++i) column[relative[i]] += child[i + j * u];
+  }
+}
+
 // F(relative, relative) += the update matrix of a child.
 template <class T>
 void extend_add(Worker worker, In<Index> relative, const T* child, GeneralFront<T> front) {
+  if (relative.size() <= 16) return extend_add_few(relative, child, front);
   const Index u = static_cast<Index>(relative.size()), ld = front.size();
   const Index split = eliminated_rows(relative, front.c), tail = consecutive_tail(relative);
   const auto add = [&](const T* source, Index begin, T* column) {

@@ -65,6 +65,12 @@ class Elimination {
   bool is_leaf(Index s) const { return schedule_.first_child[s] == none; }
 
   void begin(Index s, GeneralFront<T> front, Worker worker) const {
+    if (is_small(front)) {
+      std::fill_n(front.lower, front.panel_size(), T{});
+      std::fill_n(front.upper, front.panel_size(), T{});
+      if (!is_leaf(s)) std::fill_n(front.update, front.update_size(), T{});
+      return assemble(embedding_, s, values_, front);
+    }
     const auto clear = [&](T* data, Index columns, Index rows) {
       share_out(worker, columns, rows, [&](Index first, Index end) {
         std::fill(data + Offset{rows} * first, data + Offset{rows} * end, T{});
@@ -72,7 +78,7 @@ class Elimination {
     };
     clear(front.lower, front.c, front.size());
     clear(front.upper, front.c, front.size());
-    if (!is_small(front) || !is_leaf(s)) clear(front.update, front.u, front.u);
+    clear(front.update, front.u, front.u);
     assemble(embedding_, s, values_, front);
     for (Index j = 0; j < front.c; ++j) pivots_[symbolic_.super[s] + j] = j;
   }

@@ -8,7 +8,7 @@
 // the front of the parent.
 #pragma once
 
-#include "numeric.h"
+#include "front.h"
 
 namespace elimax::simplicial {
 
@@ -27,17 +27,6 @@ struct Column {
   // Whether the rows, in their order, are the first ones of the parent, its diagonal among them.
   bool is_head_of_parent() const { return parent[u - 1] == u - 1; }
 };
-
-// The value that an embedding names. Whether it is a conjugated one is as good as random: no branch for
-// reals.
-template <class T>
-T value_at(const T* values, Index source) {
-  const T value = values[source ^ (source >> 31)];  // ~source if negative
-  if constexpr (std::is_same_v<T, Real<T>>)
-    return value;
-  else
-    return source >= 0 ? value : conjugate(value);
-}
 
 // Adds the update matrix of a child, lower triangle, to the column x of its parent and to F22, u x u.
 template <class T>

@@ -39,7 +39,8 @@ struct SmallFront {
 
   ELIMAX_INLINE R* column(int j) { return F11 + j * stride; }
 
-  ELIMAX_INLINE unsigned eliminate_square(R least, R replacement) {
+  // P F11 = L U, and the columns of F12^H in the same order.
+  ELIMAX_INLINE unsigned eliminate_square(R least, R replacement, Index u, View<R> F12) {
     unsigned replaced = 0;
 #pragma GCC unroll 8
     for (int j = 0; j < C; ++j) {
@@ -47,6 +48,7 @@ struct SmallFront {
       const Index row = pivot_row<T>(C, j, column(j));
       if (row != j) {
         exchange_rows<T>(C, j, row, View<R>{F11, stride});
+        exchange_columns<T>(u, j, row, F12);
         const Index place = rows[j];
         rows[j] = rows[row];
         rows[row] = place;
@@ -92,7 +94,7 @@ struct SmallFront {
     for_vectors<R>(u * parts<T>, [&](auto load, auto store, Index i) __attribute__((always_inline)) {
       Vector<R> y[C];
 #pragma GCC unroll 8
-      for (int j = 0; j < C; ++j) y[j] = load(UH.data + C * parts<T> + i + rows[j] * UH.ld);
+      for (int j = 0; j < C; ++j) y[j] = load(UH.data + C * parts<T> + i + j * UH.ld);
 #pragma GCC unroll 8
       for (int j = 0; j < C; ++j) {
         largest.offer(y[j]);
@@ -148,7 +150,8 @@ struct SmallFront {
       coupling.offer(u * parts<T>, UH.data + C * parts<T> + j * UH.ld);
     }
     const R w = coupling.of_all();
-    const unsigned replaced = front.eliminate_square(rule.least(w), rule.replacement(w));
+    const unsigned replaced =
+        front.eliminate_square(rule.least(w), rule.replacement(w), u, {UH.data + C * parts<T>, UH.ld});
     for (int j = 0; j < C; ++j) order[j] = front.rows[j];
     front.write_square(L, UH);
     const R bound = front.solve_above(u, UH).of_all() * front.solve_left(u, empty, L, F22).of_all();

@@ -43,6 +43,41 @@ void check_lu(const DenseKernels<T>& kernels, Index m, Index n) {
     fail<T>("getf2 replaced", m, n, n, 0, 0, wide(X(0, 0)), 200);
 }
 
+// [L11; L21] [U11 U12] and what is left of F22 are the front with the rows of F11 in the order of pivots.
+template <class T>
+void check_small_front(const DenseKernels<T>& kernels, Index c, Index u, bool empty) {
+  const Index m = c + u;
+  Matrix<T> F(m, m, 0), L(m, c, 0), UH(m, c, 0), F22(u, u, 0);
+  for (Index j = 0; j < m; ++j)
+    for (Index i = 0; i < m; ++i) {
+      if (empty && i >= c && j >= c) F(i, j) = T{};
+      if (j < c) L(i, j) = F(i, j);
+      if (i < c && j >= c) UH(j, i) = narrow<T>(conjugate<T>(wide(F(i, j))));
+      if (i >= c && j >= c) F22(i - c, j - c) = empty ? T(NAN) : F(i, j);
+    }
+  std::vector<Index> order(c, -1);
+  Real<T> growth = 0;
+  const PivotRule<Real<T>> rule(m);
+  const unsigned replaced =
+      kernels.small_front(c, u, rule, empty, L.ptr(), UH.ptr(), F22.ptr(), order.data(), &growth);
+  if (replaced != 0) fail<T>("small_front replaced a pivot", m, c, u, 0, 0, replaced, 0);
+  const Real<T> expected_growth = kernels.largest_product(u, c, L.ptr() + c, m, UH.ptr() + c, m);
+  if (growth != expected_growth) fail<T>("small_front growth", m, c, u, 0, 0, growth, expected_growth);
+  Matrix<T> product = F;
+  std::vector<Long> expected;
+  for (Index j = 0; j < m; ++j)
+    for (Index i = 0; i < m; ++i) {
+      if (i < j && j < c && (L(i, j) != T{} || UH(i, j) != T{}))
+        fail<T>("small_front above the diagonal", m, c, u, i, j, wide(L(i, j)), 0);
+      Long sum = i >= c && j >= c ? wide(F22(i - c, j - c)) : 0;
+      for (Index p = 0; p < c; ++p)
+        if (p <= std::min(i, j)) sum += wide(L(i, p)) * conjugate<T>(wide(UH(j, p)));
+      product(i, j) = narrow<T>(sum);
+      expected.push_back(wide(F(i < c ? order[i] : i, j)));
+    }
+  compare("small_front", u, product, F, expected, 4096 * m, everywhere);
+}
+
 template <class T>
 void check_largest(const DenseKernels<T>& kernels, Index m, Index n) {
   Matrix<T> A(m, n), B(m, n);
@@ -70,6 +105,10 @@ void check(const DenseKernels<T>& kernels) {
       check_largest(kernels, m, n);
       if constexpr (!is_bilinear<T>) check_lu(kernels, n + m, n);
     }
+  if constexpr (!is_bilinear<T>)
+    for (Index c = 1; c <= small_front_columns; ++c)
+      for (Index u = 0; u <= small_front_rows; ++u)
+        for (const bool empty : {false, true}) check_small_front(kernels, c, u, empty);
 }
 
 }  // namespace
