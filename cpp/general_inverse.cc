@@ -43,7 +43,7 @@ void expand_base_below(const Sweep<T>& sweep, Index s) {
   };
   solve(sweep.factor.lower, sweep.Y_panel(0, s) + c);
   solve(sweep.factor.upper, sweep.W_panel(0, s) + c);
-  permute_columns(u, c, sweep.pivots(s), sweep.Y_panel(0, s) + c, ld, sweep.work());
+  permute_columns(sweep.worker, u, c, sweep.pivots(s), sweep.Y_panel(0, s) + c, ld, sweep.work());
 }
 
 // (F11^-1)_0 = N^H M P with M = L11^-1 and N = U11^-H, and zero in the other panels of the inverse.
@@ -61,7 +61,7 @@ void expand_base_top(const Sweep<T>& sweep, Index s) {
     sweep.kernels.gemm_hn(width, i + width, c - i, 1, N + corner, ld, M + i, ld, Z + i, ld);
     sweep.kernels.gemm_hn(i, width, c - i, 1, N + i, ld, M + corner, ld, Z + (corner - i), ld);
   });
-  permute_columns(c, c, sweep.pivots(s), Z, ld, sweep.work());
+  permute_columns(sweep.worker, c, c, sweep.pivots(s), Z, ld, sweep.work());
 }
 
 // The coefficients of a nonempty S, from F11 and R of S and of its subsets:
@@ -146,8 +146,10 @@ void invert(const Sweep<T>& sweep, Index s) {
     });
   // Z11^H, where write_gradient looks for it.
   const GeneralFront<T> Z = sweep.inverse_front(sweep.all, s);
-  for_transposed(c, 0, c, [&](Index i, Index j) {
-    Z.upper[j + static_cast<Offset>(i) * ld] = conjugate(Z.lower[i + static_cast<Offset>(j) * ld]);
+  share_out(sweep.worker, c, c, [&](Index begin, Index end) {
+    for_transposed(c, begin, end, [&](Index i, Index j) {
+      Z.upper[j + static_cast<Offset>(i) * ld] = conjugate(Z.lower[i + static_cast<Offset>(j) * ld]);
+    });
   });
 }
 

@@ -136,24 +136,31 @@ void invert_triangle(const CrewKernels<T>& kernels, Index n, const T* L, Index l
   });
 }
 
-// B(m x n) <- B P, where row j of P x is x[pivots[j]]. work: m n entries.
+// B(m x n) <- B P, where row j of P x is x[pivots[j]]. work: m n entries. Out of line, like the next one, in
+// favor of Cholesky's small supernodes, which have no pivots.
 template <class T>
-void permute_columns(Index m, Index n, const Index* pivots, T* B, Index ldb, T* work) {
-  for (Index j = 0; j < n; ++j)
-    if (pivots[j] != j) std::copy_n(B + static_cast<Offset>(j) * ldb, m, work + static_cast<Offset>(j) * m);
-  for (Index j = 0; j < n; ++j)
-    if (pivots[j] != j)
-      std::copy_n(work + static_cast<Offset>(j) * m, m, B + static_cast<Offset>(pivots[j]) * ldb);
+[[gnu::noinline]] void permute_columns(Worker worker, Index m, Index n, const Index* pivots, T* B, Index ldb,
+                                       T* work) {
+  share_out(worker, m, 2 * n, [&](Index begin, Index end) {
+    const auto saved = [&](Index j) { return work + begin + static_cast<Offset>(j) * m; };
+    for (Index j = 0; j < n; ++j)
+      if (pivots[j] != j) std::copy_n(B + begin + static_cast<Offset>(j) * ldb, end - begin, saved(j));
+    for (Index j = 0; j < n; ++j)
+      if (pivots[j] != j)
+        std::copy_n(saved(j), end - begin, B + begin + static_cast<Offset>(pivots[j]) * ldb);
+  });
 }
-// X(n x n) <- P^T X. work: n entries.
+// X(n x n) <- P^T X. work: n^2 entries.
 template <class T>
-void permute_rows(Index n, const Index* pivots, T* X, Index ldx, T* work) {
+[[gnu::noinline]] void permute_rows(Worker worker, Index n, const Index* pivots, T* X, Index ldx, T* work) {
   if (std::is_sorted(pivots, pivots + n)) return;
-  for (Index j = 0; j < n; ++j) {
-    T* column = X + static_cast<Offset>(j) * ldx;
-    std::copy_n(column, n, work);
-    for (Index i = 0; i < n; ++i) column[pivots[i]] = work[i];
-  }
+  share_out(worker, n, 2 * n, [&](Index begin, Index end) {
+    for (Index j = begin; j < end; ++j) {
+      T *column = X + static_cast<Offset>(j) * ldx, *saved = work + static_cast<Offset>(begin) * n;
+      std::copy_n(column, n, saved);
+      for (Index i = 0; i < n; ++i) column[pivots[i]] = saved[i];
+    }
+  });
 }
 
 // general_inverse.cc: inverse_gradient for LU.

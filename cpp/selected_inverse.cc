@@ -38,7 +38,8 @@ void expand_base_below(const Sweep<T>& sweep, Index s) {
   T* Y = sweep.Y_panel(0, s);
   std::copy_n(L, sweep.panel_size(s), Y);
   sweep.kernels.trsm_n(u, c, L, ld, Y + c, ld);
-  if (const Index* pivots = sweep.pivots(s)) permute_columns(u, c, pivots, Y + c, ld, sweep.work());
+  if (const Index* pivots = sweep.pivots(s))
+    permute_columns(sweep.worker, u, c, pivots, Y + c, ld, sweep.work());
 }
 
 // W(n x n) = D^-1 M, without the blocks above the diagonal ones, for diagonal blocks of orders 1 and 2.
@@ -105,8 +106,8 @@ void expand_base_top(const Sweep<T>& sweep, Index s) {
   });
   mirror(c, c, Z, ld);
   if (const Index* pivots = sweep.pivots(s)) {
-    permute_columns(c, c, pivots, Z, ld, sweep.work());
-    permute_rows(c, pivots, Z, ld, sweep.work());
+    permute_columns(sweep.worker, c, c, pivots, Z, ld, sweep.work());
+    permute_rows(sweep.worker, c, pivots, Z, ld, sweep.work());
   }
 }
 
