@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elimax._structure import _native
-from elimax._structure.ldl_symbolic import analyze_ldl, groups
+from elimax._structure.ldl_symbolic import analyze_ldl, partners
 from elimax._structure.pattern import Pattern
 from elimax._structure.symbolic import analyze
 
@@ -26,6 +26,11 @@ def saddle_point(n: int, m: int) -> Pattern:
     edges = [(k, k + 1) for k in range(n - 1)]
     edges += [(n + c, (3 * c + k) % n) for c in range(m) for k in range(3)]
     return without_diagonal(n + m, edges, range(n))
+
+
+def groups(pattern: Pattern, magnitudes=None) -> np.ndarray:
+    """Which columns are paired, where none is allowed to follow."""
+    return partners(pattern, magnitudes)[0].group
 
 
 def is_singular(pattern: Pattern) -> bool:
@@ -155,8 +160,38 @@ def test_small_values_need_partners_whatever_the_scale(rng):
     assert (np.bincount(plain)[plain[30:]] == 2).all() and np.sum(plain != np.arange(39)) == 9
     scaled = groups(pattern, magnitudes * scale[pattern.rows] * scale[pattern.columns])
     assert (np.bincount(scaled)[scaled[30:]] == 2).all()
-    check_groups(analyze_ldl(pattern, magnitudes=magnitudes), plain)
     assert np.array_equal(groups(pattern), np.arange(39))  # the pattern alone does not tell
+
+
+def test_a_zero_follows_a_large_diagonal_entry_if_that_makes_less_fill():
+    """One constraint on all variables: its pair would fill everything."""
+    n = 50
+    pattern = without_diagonal(n + 1, [(n, k) for k in range(n)], range(n))
+    symbolic = analyze_ldl(pattern, magnitudes=np.ones(pattern.nnz))
+    assert symbolic.nnz == 2 * n + 1 and symbolic.permutation[-1] == n
+    assert analyze_ldl(pattern).nnz > symbolic.nnz
+
+
+@pytest.mark.parametrize("ordering", ["amd", "nd", "natural", "given"])
+def test_what_has_to_follow_does(ordering, rng):
+    pattern = saddle_point(60, 18).with_diagonal()
+    zero = (pattern.rows == pattern.columns) & (pattern.rows >= 60)
+    magnitudes = np.where(zero, 0.0, 1.0)
+    magnitudes[pattern.rows == pattern.columns] *= 1e-4 ** (
+        rng.uniform(size=78) < 0.3
+    )  # some are weak
+    pairs, followers = partners(pattern, magnitudes)
+    following = np.flatnonzero(followers.behind >= 0)
+    leaders = followers.behind[following]
+    assert following.size and np.unique(leaders).size == leaders.size
+    assert np.array_equal(followers.group[following], following)
+    assert np.array_equal(followers.group[leaders], leaders)
+    assert np.array_equal(pairs.group[following], pairs.group[leaders])
+    sequence = rng.permutation(78) if ordering == "given" else ordering
+    symbolic = analyze_ldl(pattern, sequence, magnitudes)
+    position = np.argsort(symbolic.sequence)
+    followed = (position[following] > position[leaders]).all()
+    check_groups(symbolic, followers.group if followed else pairs.group)
 
 
 def test_fill_is_that_of_the_analyzed_pattern():

@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Structure(abc.ABC):
-    """The base of the frozen dataclasses `IndexMap`, `Pattern`, `Symbolic` and `Embedding`.
+    """The base of the frozen dataclasses `IndexMap`, `Pattern`, `Symbolic`, `LUSymbolic` and embeddings.
 
     A copy is the object itself. Pickling keeps the arguments of the constructor, which checks them again.
     """
