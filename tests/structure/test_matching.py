@@ -132,6 +132,19 @@ def test_a_zero_is_chosen_last():
     assert matching.rank == 3 and matching.row_of_column.tolist() == [1, 0, 2]
 
 
+def test_zeros_that_are_not_chosen_have_no_part_in_scaling(rng):
+    pattern = Pattern.dense((20, 20))
+    magnitudes = rng.lognormal(size=400) * (rng.uniform(size=400) < 0.4)
+    kept = np.flatnonzero(magnitudes)
+    nonzero = Pattern.from_coo(pattern.rows[kept], pattern.columns[kept], (20, 20))
+    ours, theirs = (
+        maximum_product_matching(pattern, magnitudes),
+        maximum_product_matching(nonzero, magnitudes[kept]),
+    )
+    for mine, its in zip(ours, theirs, strict=True):
+        assert np.array_equal(mine, its)
+
+
 @given(general_patterns())
 def test_dulmage_mendelsohn_confines(pattern):
     matching = maximum_product_matching(pattern)

@@ -38,7 +38,8 @@ def maximum_product_matching(pattern: Pattern, magnitudes: np.ndarray | None = N
     **Arguments:**
 
     - `magnitudes`: the absolute value of every entry. Without them all are equal: the matching keeps as much
-      of the diagonal as a maximum matching can. A zero is chosen only where nothing else can be.
+      of the diagonal as a maximum matching can. Zeros are chosen only if there is no perfect matching
+      without them, and then only where nothing else can be.
 
     **Raises:** `ValueError` if the pattern is symmetric (a lower triangle), or for magnitudes that do not fit
     the pattern, are negative or not finite.
@@ -51,6 +52,16 @@ def maximum_product_matching(pattern: Pattern, magnitudes: np.ndarray | None = N
         raise ValueError("a symmetric pattern has one triangle; call to_general() on it first")
     if magnitudes is not None:
         magnitudes = checked_magnitudes(pattern, magnitudes)
+        kept = np.flatnonzero(magnitudes)
+        if kept.size < pattern.nnz:
+            nonzero = Pattern.from_coo(pattern.rows[kept], pattern.columns[kept], pattern.shape)
+            matching = _match(nonzero, magnitudes[kept])
+            if matching.rank == min(pattern.shape):
+                return matching
+    return _match(pattern, magnitudes)
+
+
+def _match(pattern: Pattern, magnitudes: np.ndarray | None) -> Matching:
     rank, row_of_column, row_scale, column_scale = _native.match(
         pattern.shape, pattern.column_pointers, pattern.rows, magnitudes
     )
