@@ -18,7 +18,7 @@ constexpr Index whole_vectors(Index m) {
 }
 
 // What counts as a small front: columns, and rows below them.
-inline constexpr Index small_front_columns = 8, small_front_rows = 16;
+inline constexpr Index small_front_columns = 8, small_front_rows = 32;
 
 template <class T>
 struct DenseKernels {

@@ -84,10 +84,10 @@ void extend_add_few(In<Index> relative, const T* child, GeneralFront<T> front) {
   }
 }
 
-// F(relative, relative) += the update matrix of a child.
+// extend_add of many rows.
 template <class T>
-void extend_add(Worker worker, In<Index> relative, const T* child, GeneralFront<T> front) {
-  if (relative.size() <= 16) return extend_add_few(relative, child, front);
+[[gnu::noinline]] void extend_add_many(Worker worker, In<Index> relative, const T* child,
+                                       GeneralFront<T> front) {
   const Index u = static_cast<Index>(relative.size()), ld = front.size();
   const Index split = eliminated_rows(relative, front.c), tail = consecutive_tail(relative);
   const auto add = [&](const T* source, Index begin, T* column) {
@@ -110,6 +110,13 @@ void extend_add(Worker worker, In<Index> relative, const T* child, GeneralFront<
           conjugate(child[j + static_cast<Offset>(split + i) * u]);
     });
   });
+}
+
+// F(relative, relative) += the update matrix of a child.
+template <class T>
+void extend_add(Worker worker, In<Index> relative, const T* child, GeneralFront<T> front) {
+  relative.size() <= 16 ? extend_add_few(relative, child, front)
+                        : extend_add_many(worker, relative, child, front);
 }
 
 // child <- F(relative, relative).

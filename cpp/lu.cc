@@ -12,6 +12,7 @@
 
 #include <array>
 #include <bit>
+#include <numeric>
 
 #include "general_front.h"
 #include "perturbation.h"
@@ -37,14 +38,8 @@ class Elimination {
 
   bool visit(Index s, Worker worker) {
     const GeneralFront<T> front = front_at(s, worker);
-    begin(s, front, worker);
-    schedule_.for_children(s, [&](Index child) {
-      extend_add(worker, relative_rows(symbolic_, child), front_at(child, worker).update, front);
-    });
-    if (is_small(front))
-      eliminate_small(s, front, records_[worker.id]);
-    else
-      eliminate(s, front, worker);
+    front.c <= small_front_columns&& front.u <= small_front_rows ? visit_small(s, front, worker)
+                                                                 : visit_large(s, front, worker);
     return true;
   }
 
@@ -58,19 +53,28 @@ class Elimination {
     return general_front_of(symbolic_, s, factor_, updates_ + schedule_.squares.at(s, worker.id));
   }
 
-  // Whether calls of dense kernels would take longer than what they do.
-  static bool is_small(GeneralFront<T> front) {
-    return front.c <= small_front_columns && front.u <= small_front_rows;
+  void add_children(Index s, GeneralFront<T> front, Worker worker) const {
+    schedule_.for_children(s, [&](Index child) {
+      extend_add(worker, relative_rows(symbolic_, child), front_at(child, worker).update, front);
+    });
   }
-  bool is_leaf(Index s) const { return schedule_.first_child[s] == none; }
 
-  void begin(Index s, GeneralFront<T> front, Worker worker) const {
-    if (is_small(front)) {
-      std::fill_n(front.lower, front.panel_size(), T{});
-      std::fill_n(front.upper, front.panel_size(), T{});
-      if (!is_leaf(s)) std::fill_n(front.update, front.update_size(), T{});
-      return assemble(embedding_, s, values_, front);
-    }
+  void visit_small(Index s, GeneralFront<T> front, Worker worker) {
+    const bool is_leaf = schedule_.first_child[s] == none;
+    std::fill_n(front.lower, front.panel_size(), T{});
+    std::fill_n(front.upper, front.panel_size(), T{});
+    if (!is_leaf) std::fill_n(front.update, front.update_size(), T{});
+    assemble(embedding_, s, values_, front);
+    add_children(s, front, worker);
+    PivotRecord<Real<T>>& record = records_[worker.id];
+    const unsigned replaced =
+        kernels_.small_front(front.c, front.u, rule_, is_leaf, front.lower, front.upper, front.update,
+                             pivots_ + symbolic_.super[s], &record.growth);
+    if (replaced) record.perturb(symbolic_.super[s] + std::countr_zero(replaced));
+  }
+
+  // Not inline: what it prepares for a crew would be prepared for small fronts, too.
+  [[gnu::noinline]] void visit_large(Index s, GeneralFront<T> front, Worker worker) {
     const auto clear = [&](T* data, Index columns, Index rows) {
       share_out(worker, columns, rows, [&](Index first, Index end) {
         std::fill(data + Offset{rows} * first, data + Offset{rows} * end, T{});
@@ -80,25 +84,17 @@ class Elimination {
     clear(front.upper, front.c, front.size());
     clear(front.update, front.u, front.u);
     assemble(embedding_, s, values_, front);
-    for (Index j = 0; j < front.c; ++j) pivots_[symbolic_.super[s] + j] = j;
-  }
+    add_children(s, front, worker);
 
-  void eliminate_small(Index s, GeneralFront<T> front, PivotRecord<Real<T>>& record) const {
-    const unsigned replaced =
-        kernels_.small_front(front.c, front.u, rule_, is_leaf(s), front.lower, front.upper, front.update,
-                             pivots_ + symbolic_.super[s], &record.growth);
-    if (replaced) record.perturb(symbolic_.super[s] + std::countr_zero(replaced));
-  }
-
-  void eliminate(Index s, GeneralFront<T> front, Worker worker) {
     const CrewKernels<T> kernels(kernels_, worker.crew);
     const Index c = front.c, u = front.u, ld = front.size();
+    Index* const order = pivots_ + symbolic_.super[s];
+    std::iota(order, order + c, 0);
     PivotRecord<Real<T>>& record = records_[worker.id];
     const auto largest = [&](const T* below) { return kernels_.largest(u, c, below, ld); };
     const Real<T> coupling = std::max(largest(front.left()), largest(front.above()));
-    const SquareLu<T> square(kernels_, worker, c, front.lower, front.upper, ld, u, front.above(),
-                             pivots_ + symbolic_.super[s], rule_.least(coupling),
-                             rule_.replacement(coupling));
+    const SquareLu<T> square(kernels_, worker, c, front.lower, front.upper, ld, u, front.above(), order,
+                             rule_.least(coupling), rule_.replacement(coupling));
     square.run([&](Index j) { record.perturb(symbolic_.super[s] + j); });
     kernels.trsm_h(u, c, front.upper, ld, front.left(), ld);
     kernels.trsm_h(u, c, front.lower, ld, front.above(), ld);

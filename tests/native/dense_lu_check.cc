@@ -51,6 +51,7 @@ void check_small_front(const DenseKernels<T>& kernels, Index c, Index u, bool em
   for (Index j = 0; j < m; ++j)
     for (Index i = 0; i < m; ++i) {
       if (empty && i >= c && j >= c) F(i, j) = T{};
+      if ((i < c) != (j < c)) F(i, j) *= Real<T>(0.01);  // no pivot is too small
       if (j < c) L(i, j) = F(i, j);
       if (i < c && j >= c) UH(j, i) = narrow<T>(conjugate<T>(wide(F(i, j))));
       if (i >= c && j >= c) F22(i - c, j - c) = empty ? T(NAN) : F(i, j);
