@@ -55,11 +55,11 @@ void divide_rows(const CrewKernels<T>& kernels, Index n, const T* diagonal, cons
       const Index i = first + r;
       const bool is_second = i > 0 && couplings[i - 1] != T{};
       const T b = is_second ? couplings[i - 1] : conjugate(couplings[i]);  // D(i, partner)
-      if (b == T{}) {
+      partner[r] = is_second ? i - 1 : i + 1;
+      if (b == T{} || partner[r] == n) {  // the last coupling is zero, or NaN like all of its factor
         own[r] = T(1) / diagonal[i], other[r] = T{}, partner[r] = i;
         continue;
       }
-      partner[r] = is_second ? i - 1 : i + 1;
       // The inverse of [a b; conj(b) d], divided by b where it might overflow.
       const T d = diagonal[partner[r]] / b;
       const T q = diagonal[i] / conjugate(b) * d - T(1);

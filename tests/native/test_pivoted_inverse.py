@@ -232,8 +232,9 @@ def test_pivots_and_blocks_of_two_are_there(storage, rng):
 
 
 @pytest.mark.parametrize("storage", [GENERAL, SYMMETRIC, HERMITIAN])
-def test_batches(storage, rng):
-    problem = Problem("denser", storage, np.complex128, rng)
+@pytest.mark.parametrize("name", ["one", "denser", "wide"])
+def test_batches(name, storage, rng):
+    problem = Problem(name, storage, np.complex128, rng)
     (v,) = problem.directions(rng, 1)
     factors = np.stack([problem.factor, problem.factor * 0 + np.nan, problem.factor])
     pivots = np.stack([problem.pivots] * 3)
