@@ -5,7 +5,7 @@
 // a vector that was stored in part could not be loaded again at once. Vectors of rows of F12^H and F21 are
 // then solved for, and F22 updated, in registers.
 //
-// Source: Golub, Van Loan, Matrix Computations (2013), section 3.4.
+// Source: Golub, Van Loan, Matrix Computations (2013): Gaussian elimination with partial pivoting.
 // Cost: 2/3 c^3 + 2 c^2 u + 2 c u^2 operations.
 #pragma once
 

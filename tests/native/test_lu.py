@@ -1,6 +1,5 @@
 """The LU factorization over a symmetric structure, put together again and compared with the matrix."""
 
-import hashlib
 import itertools
 
 import jax
@@ -12,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elimax._structure import _native
+from elimax._structure.lu_symbolic import LUSymbolic, paired
 from elimax._structure.pattern import Pattern
 from elimax._structure.symbolic import analyze
 
@@ -27,29 +27,15 @@ jax.ffi.register_ffi_target(
 class Structure:
     """What was analyzed: the pattern of a matrix whose row `row_of_column[j]` is matched with column j."""
 
-    def __init__(self, A, row_of_column=None, ordering="amd"):
-        n = A.shape[0]
-        self.n = n
-        self.row_of_column = np.arange(n) if row_of_column is None else row_of_column
-        self.row_of_column = self.row_of_column.astype(np.int32)
-        ones = sp.csc_array((np.ones(A.nnz), A.indices, A.indptr), A.shape)
-        B = sp.csc_array(ones[self.row_of_column])
-        symmetric = sp.csc_array(B + B.T + sp.eye_array(n))
-        self.symbolic = analyze(
-            Pattern.from_scipy(symmetric, symmetric=True), ordering, "supernodal"
-        )
-        indices = A.indptr.astype(np.int32), A.indices.astype(np.int32)
-        self.handle, outside = _native.embed_general(
-            self.symbolic._handle, n, *indices, self.row_of_column
-        )
-        assert outside == -1
-        content = b"".join(x.tobytes() for x in (*indices, self.row_of_column))
-        digest = hashlib.blake2b(self.symbolic.digest + content, digest_size=16).digest()
-        _native.pin_embedding(self.handle, digest)
+    def __init__(self, A, row_of_column=None):
+        pattern = Pattern.from_scipy(A)
+        self.n = A.shape[0]
+        self.row_of_column = np.arange(self.n) if row_of_column is None else row_of_column
+        self.row_of_column = np.asarray(self.row_of_column, np.int32)
+        self.symbolic = analyze(paired(pattern, self.row_of_column), "amd", "supernodal")
+        embedding = LUSymbolic(pattern, self.row_of_column, self.symbolic).embedding(pattern)
         self.attributes = dict(
-            **self.symbolic.pin("symbolic"),
-            **_native.hash_attributes("embedding", digest),
-            not_finite_sentence="",
+            **self.symbolic.pin("symbolic"), **embedding.pin("embedding"), not_finite_sentence=""
         )
 
     def array(self, name):
