@@ -3,7 +3,8 @@
 // Columns are eliminated one by one, right-looking, a vector of rows of all of them at a time; who has many
 // columns halves them (square_lu.h), with products between the halves.
 //
-// Source: Golub, Van Loan, Matrix Computations (2013): Gaussian elimination with partial pivoting. Cost: m n^2 operations for m x n numbers, which stay in the first-level cache.
+// Source: Golub, Van Loan, Matrix Computations (2013): Gaussian elimination with partial pivoting.
+// Cost: m n^2 operations for m x n numbers, which stay in the first-level cache.
 #pragma once
 
 #include "gemv.h"
