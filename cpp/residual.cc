@@ -181,17 +181,16 @@ void residual(const Coefficients<T>& A, const T* b, const T* x, Index width, Off
   const Job<T> job{A, x, stride, sizes, sums};
   fused() ? subtract_fused(job, width) : subtract_unfused(job, width);
 
-  constexpr double noise = 1000 * static_cast<double>(std::numeric_limits<Real<T>>::epsilon());
   std::fill_n(errors, width, BackwardError{0, 0});
   for (Index i = 0; i < n; ++i)
     for (Index c = 0; c < width; ++c) {
       const double* row = sums + Offset{i} * width * planes<T> + c;
       const double denominator = row[(planes<T> - 1) * width];
+      const bool is_noise = b[i * stride + c] == T{} && denominator <= noise<Real<T>> * norm[c];
       const T remainder = total<T>(row, width);
       r[i * stride + c] = remainder;
       if (denominator == 0) continue;
       raise(quotient(remainder, denominator), errors[c].plain);
-      const bool is_noise = denominator <= noise * norm[c];
       raise(quotient(remainder, is_noise ? denominator + norm[c] : denominator), errors[c].safe);
     }
   for (Index c = 0; c < width; ++c)

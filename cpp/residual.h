@@ -5,10 +5,12 @@
 //
 //     w = max_i |b - A x|_i / (|A| |x| + |b|)_i          (Oettli and Prager, Numer. Math. 6, 1964),
 //
-// with 0/0 = 0. Where a denominator is nothing but rounding errors, since all of |b| and of |x| that a row
+// with 0/0 = 0. Where a denominator is nothing but rounding errors, since b_i = 0 and all of |x| that the row
 // meets is far smaller than the rest of x, the norm of x takes the part of |b| (Arioli, Demmel, Duff, SIAM J.
 // Matrix Anal. Appl. 10, 1989): that is `safe`, the other one `plain`.
 #pragma once
+
+#include <limits>
 
 #include "numeric.h"
 
@@ -23,6 +25,10 @@ struct Coefficients {
   const T* values;
   bool adjoint;
 };
+
+// What is rounding errors and nothing else, relative to the largest number of x.
+template <class R>
+inline constexpr double noise = 1000 * static_cast<double>(std::numeric_limits<R>::epsilon());
 
 // Of one column; both NaN if x is not finite.
 struct BackwardError {
