@@ -110,11 +110,13 @@ ELIMAX_INLINE void subtract_product(const Job<T>& job, Index width) {
     }
 }
 
-// For one column a loop of its own, without loops inside.
+// One column, or as many as there can be, take loops of a length that the compiler knows.
 template <class T>
 ELIMAX_FUSED void subtract_fused(const Job<T>& job, Index width) {
   if (width == 1)
     subtract_product(job, 1);
+  else if (width == residual_width)
+    subtract_product(job, residual_width);
   else
     subtract_product(job, width);
 }
