@@ -3,9 +3,11 @@
 //
 // A general matrix: by rows first, then by columns, after which every row and column with an entry has its
 // largest one in [1/2, 1) (as LAPACK's xGEEQUB). A symmetric one keeps its symmetry: scale i becomes
-// scale i / sqrt(largest entry of row i) a few times over (Ruiz, "A scaling algorithm to equilibrate both
-// rows and columns norms in matrices", RAL-TR-2001-034).
-// Cost: two passes over the values, or one for every round of a symmetric matrix.
+// scale i / sqrt(norm of row i) a few times over (Ruiz, "A scaling algorithm to equilibrate both rows and
+// columns norms in matrices", RAL-TR-2001-034). Most rounds take the 2-norm: where many rows have their
+// largest entry in the same few columns, as in a quadratic program with few constraints, the largest entries
+// alone are content with a scaling in which all else is tiny; the 2-norms of those columns are not. Cost: two
+// passes over the values, or one for every round of a symmetric matrix.
 
 #include <algorithm>
 #include <cmath>
@@ -16,8 +18,9 @@
 namespace elimax {
 namespace {
 
-// Rounds of symmetric scaling: the largest entries tend to 1 like 2^(2^-rounds) where they were 2.
-constexpr int rounds = 5;
+// Rounds of symmetric scaling: the first by largest entries, after which no entry is larger than 2 and
+// squares cannot overflow, the others by 2-norms.
+constexpr int rounds = 7;
 
 template <class T>
 Real<T> magnitude(T x) {
@@ -65,10 +68,16 @@ void equilibrate(Columns pattern, Storage storage, const T* values, Real<T>* row
     std::fill_n(rows, pattern.n_cols, R(0));
     for_entries([&](Index i, Index j, T value) {
       const R scaled = magnitude(scaled_by(value, columns[i], columns[j]));
-      rows[i] = std::max(rows[i], scaled);
-      rows[j] = std::max(rows[j], scaled);
+      if (round == 0) {
+        rows[i] = std::max(rows[i], scaled);
+        rows[j] = std::max(rows[j], scaled);
+      } else {
+        rows[i] += scaled * scaled;
+        if (i != j) rows[j] += scaled * scaled;
+      }
     });
-    for (Index j = 0; j < pattern.n_cols; ++j) columns[j] *= reciprocal_scale(rows[j], 2);
+    for (Index j = 0; j < pattern.n_cols; ++j)
+      columns[j] *= reciprocal_scale(round == 0 ? rows[j] : std::sqrt(rows[j]), 2);
   }
   std::copy_n(columns, pattern.n_cols, rows);
 }

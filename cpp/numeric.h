@@ -122,7 +122,7 @@ void refined_solve(const Symbolic& symbolic, const Embedding& embedding, const S
                    T* x, Real<T>* errors, T* work);
 
 // equilibrate.cc: powers of two that make the largest entry of every row and column of diag(rows) A
-// diag(columns) about 1. For symmetric storage both are the same.
+// diag(columns) about 1. For symmetric storage both are the same, and it is the 2-norm that is about 1.
 template <class T>
 void equilibrate(Columns pattern, Storage storage, const T* values, Real<T>* rows, Real<T>* columns);
 // scaled = values of diag(rows) A diag(columns).

@@ -45,7 +45,7 @@ def equilibrate(
 ) -> tuple[Float[Array, " m"], Float[Array, " n"]]:
     """Scales r of the rows and c of the columns: the largest entries of diag(r) A diag(c) are about 1.
 
-    For symmetric storage r = c. They have no derivative.
+    For symmetric storage r = c, and it is the 2-norms that are about 1. They have no derivative.
     """
     check_values(pattern.nnz, a)
     rows, columns = equilibrate_p.bind(jax.lax.stop_gradient(a), pattern=pattern, storage=storage)
