@@ -9,8 +9,7 @@
 // Sources: Duff and Reid, "The multifrontal solution of indefinite sparse symmetric linear equations", TOMS 9
 //          (1983); Schenk and Gaertner, "On fast factorization pivoting methods for sparse symmetric
 //          indefinite systems", ETNA 23 (2006): pivots inside of supernodes, perturbed ones.
-// Cost: that of Cholesky where fronts are definite; a third more where not; and a look at L21 for its largest
-// entries.
+// Cost: that of Cholesky where fronts are definite, and up to twice as much where not.
 
 #include <array>
 #include <numeric>
@@ -92,7 +91,7 @@ class Elimination {
     return assembly_.visit(s, worker, [](Index, const Update&) {});
   }
 
-  // That of all diagonal entries of F11; 0 if F11 is not definite for sure.
+  // That of all diagonal entries of F11; 0 if there is none, and F11 is certainly not definite.
   R sign_of_diagonal(const Update& front) const {
     if constexpr (is_bilinear<T>) return 0;
     const R sign = real_part(front.panel[0]) > 0 ? 1 : -1;
@@ -136,16 +135,14 @@ class Elimination {
       const R root = real_part(front.panel[at(j, j, ld)]), d = root * root;
       T *l = front.below() + at(0, j, ld), *w = W + at(0, j, u);
       const R largest = kernels_.largest(u, 1, l, ld) * root;
-      R growth = 1;
-      if (d < rule_.least(largest)) {
-        growth = rule_.replacement(largest) / d;
-        record.perturb(pivots.first + j);
-      }
-      record.grow(largest * largest / (d * growth));
-      pivots.diagonal[j] *= growth;
+      const bool small = d < rule_.least(largest);
+      const R factor = small ? rule_.replacement(largest) / d : 1;
+      if (small) record.perturb(pivots.first + j);
+      record.grow(largest * largest / (d * factor));
+      pivots.diagonal[j] *= factor;
       for (Index i = 0; i < u; ++i) {
         w[i] = l[i] * sign;
-        l[i] /= growth;
+        l[i] /= factor;
       }
     }
     update(front, kernels, -1, W, u);

@@ -75,8 +75,9 @@ void count_all(const char* name, const Grid& A, const TimeModel& model, Method m
   const auto schedule = symbolic->schedules.of(*symbolic, 1);
   Crew alone;
   const Offset entries =
-      std::max({cholesky_workspace(*symbolic, *schedule), solve_workspace(*symbolic, 1),
-                solve_workspace(*symbolic, many), inverse_gradient_workspace(*symbolic, *schedule, 0)});
+      std::max({cholesky_workspace(*symbolic, *schedule), ldl_workspace(*symbolic, *schedule),
+                solve_workspace(*symbolic, 1), solve_workspace(*symbolic, many),
+                inverse_gradient_workspace(*symbolic, *schedule, 0)});
   std::vector<double> factor(symbolic->factor_size()), workspace(entries), inverse(A.values.size());
   std::vector<double> b(static_cast<std::size_t>(A.n) * many, 1.0), x(b.size());
   const auto solve = [&](Index k) {
@@ -99,6 +100,14 @@ void count_all(const char* name, const Grid& A, const TimeModel& model, Method m
                              workspace.data());
   });
   if (!(std::isfinite(x.back()) && std::isfinite(inverse.back()))) std::exit(1);
+  if (method == Method::simplicial) return;  // LDL has supernodes
+
+  factor.resize(pivoted_factor_size(*symbolic, Storage::symmetric));
+  std::vector<Index> pivots(A.n);
+  count("LDL", [&] {
+    ldl<double>(*symbolic, *embedding, *schedule, alone, A.values.data(), factor.data(), pivots.data(),
+                workspace.data());
+  });
 }
 
 }  // namespace
