@@ -49,8 +49,8 @@ def order(pattern: Pattern, ordering: Ordering) -> np.ndarray:
             permutation = _nested_dissection(pattern)
         case "colamd":
             raise ValueError(
-                '`ordering` "colamd" orders the columns of an LU factorization; use "amd" or "nd" for a '
-                "symmetric pattern"
+                '`ordering` "colamd" is for an LU factorization that follows the columns of A; here LU has '
+                'the structure of a symmetric pattern, so use "amd" or "nd"'
             )
         case _:
             raise ValueError(
