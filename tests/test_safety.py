@@ -49,7 +49,7 @@ def test_memory_is_flat_over_changing_values():
     fresh("""
         S = ex.SymmetricMatrix.from_scipy(laplacian(12))
         v = np.asarray(S.values)
-        gradient = jax.jit(jax.value_and_grad(lambda v: ex.logdet(S.with_values(v))))
+        gradient = jax.jit(jax.value_and_grad(lambda v: ex.cholesky(S.with_values(v)).logdet()))
         variances = jax.jit(jax.vmap(lambda v: ex.cholesky(S.with_values(v), throw=False).inverse_diagonal()))
         def some(begin, end):
             for i in range(begin, end):
@@ -84,7 +84,7 @@ def test_memory_is_flat_over_changing_patterns():
         def hundred():
             for _ in range(100):
                 S = pattern()
-                jax.jit(lambda v: ex.logdet(S.with_values(v)))(S.values)
+                jax.jit(lambda v: ex.cholesky(S.with_values(v)).logdet())(S.values)
             jax.clear_caches()
             ex.clear_structures()
             return megabytes("VmRSS")
@@ -106,7 +106,7 @@ def test_a_batch_has_one_workspace_per_thread():
         batch = 64
         values = np.tile(np.asarray(S.values), (batch, 1))
         def inverse(v):
-            return ex.selected_inverse(S.with_values(v), throw=False).values
+            return ex.cholesky(S.with_values(v), throw=False).selected_inverse().values
         derivative = jax.jit(jax.vmap(lambda v: jax.jvp(inverse, (v,), (v,))[1]))
         compiled = derivative.lower(values).compile()
         with open("/proc/self/clear_refs", "w") as reset:
@@ -128,10 +128,10 @@ def test_no_memory_for_a_workspace_is_an_error():
         i, j = np.tril_indices(n)
         S = ex.SymmetricMatrix.from_coo(i, j, np.where(i == j, n, 1.0), (n, n))
         def inverse(v):
-            return ex.selected_inverse(S.with_values(v), ordering="natural", throw=False).values
+            return ex.cholesky(S.with_values(v), ordering="natural", throw=False).selected_inverse().values
         derivative = jax.jit(lambda v: jax.jvp(inverse, (v,), (v,))[1])
         compiled = derivative.lower(S.values).compile()
-        ex.logdet(ex.SymmetricMatrix.from_scipy(laplacian(5)))
+        ex.cholesky(ex.SymmetricMatrix.from_scipy(laplacian(5))).logdet()
         # The factor has 32 MB; the workspace of this derivative is more than five times as large.
         limit = int(megabytes("VmSize") + 150) * 2**20
         unlimited = resource.getrlimit(resource.RLIMIT_AS)
@@ -161,7 +161,7 @@ def test_fork_after_import():
         A = laplacian(20)
         S = ex.SymmetricMatrix.from_scipy(A)
         scale = np.linspace(1, 2, 200)
-        got = jax.vmap(lambda s: ex.logdet(s * S))(scale)
+        got = jax.vmap(lambda s: ex.cholesky(s * S).logdet())(scale)
         expected = np.linalg.slogdet(A.toarray())[1] + A.shape[0] * np.log(scale)
         np.testing.assert_allclose(got, expected, rtol=1e-12)
         if child == 0:
@@ -179,7 +179,7 @@ def test_interrupt_leaves_the_process_usable(batch, n):
         i, j = np.tril_indices(n)
         S = ex.SymmetricMatrix.from_coo(i, j, np.where(i == j, n, 1.0), (n, n))
         scale = np.linspace(1, 2, batch)
-        logdet = jax.jit(jax.vmap(lambda s: ex.logdet(s * S, ordering="natural")))
+        logdet = jax.jit(jax.vmap(lambda s: ex.cholesky(s * S, ordering="natural").logdet()))
         run = logdet.lower(scale).compile()
 
         def check():  # s ((n - 1) I + 1 1^T)
@@ -209,5 +209,5 @@ def test_interrupt_leaves_the_process_usable(batch, n):
         check()
         small = ex.SymmetricMatrix.from_scipy(laplacian(15))
         expected = np.linalg.slogdet(laplacian(15).toarray())[1]
-        np.testing.assert_allclose(ex.logdet(small), expected, rtol=1e-12)
+        np.testing.assert_allclose(ex.cholesky(small).logdet(), expected, rtol=1e-12)
     """)
