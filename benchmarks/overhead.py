@@ -40,12 +40,12 @@ def main() -> None:
     b = jnp.ones(5)
     solve = jax.jit(lambda F, b: F.solve(b))
     solve_closed = jax.jit(lambda b: F.solve(b))
-    gradient = jax.jit(jax.value_and_grad(lambda v: ex.logdet(Q.with_values(v))))
+    gradient = jax.jit(jax.value_and_grad(lambda v: ex.cholesky(Q.with_values(v)).logdet()))
     add = jax.jit(lambda b: b + 1)
 
     def chain(V: jax.Array, b: jax.Array) -> jax.Array:
         """b -> A^-1 b, a new matrix at every step."""
-        return jax.lax.scan(lambda b, v: (ex.solve(Q.with_values(v), b), None), b, V)[0]
+        return jax.lax.scan(lambda b, v: (ex.cholesky(Q.with_values(v)).solve(b), None), b, V)[0]
 
     scan = jax.jit(chain)
     scan_gradient = jax.jit(jax.grad(lambda V, b: jnp.sum(chain(V, b))))

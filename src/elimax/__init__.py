@@ -2,24 +2,35 @@
 
     A = ex.SymmetricMatrix.from_scipy(S)      a sparse matrix: a static pattern and traced values
     F = ex.cholesky(A)                        ordering, symbolic analysis (once per pattern), factorization
+    ex.ldl(A), ex.lu(A), ex.least_squares(A)  symmetric indefinite; general; of any shape
     F.solve(b), F.logdet(), F.selected_inverse(), F.inverse_diagonal(), F.half_solve(z), F.L
 
 Everything jits, vmaps and differentiates to every order, in both modes, with respect to `A.values`.
 
 Below this surface, from the ground: `_structure` (integers, on the host), `_primitive` (JAX primitives over
-a fixed structure), `_matrix` (pattern and values), `_factor` and `_triangular` (what is computed from them).
+a fixed structure), `_matrix` (pattern and values), `_factor`, `_least_squares` and `_triangular` (what is
+computed from them).
 """
 
 from elimax._primitive import jax_version as _jax_version  # noqa: F401, before all else
 
 # isort: split
 from elimax._export import export as export
+from elimax._factor import LDL as LDL
+from elimax._factor import LU as LU
 from elimax._factor import Cholesky as Cholesky
 from elimax._factor import analyze as analyze
 from elimax._factor import cholesky as cholesky
+from elimax._factor import factor as factor
+from elimax._factor import ldl as ldl
 from elimax._factor import logdet as logdet
+from elimax._factor import lu as lu
 from elimax._factor import selected_inverse as selected_inverse
+from elimax._factor import slogdet as slogdet
 from elimax._factor import solve as solve
+from elimax._least_squares import LeastSquares as LeastSquares
+from elimax._least_squares import least_squares as least_squares
+from elimax._least_squares import lstsq as lstsq
 from elimax._matrix import SparseMatrix as SparseMatrix
 from elimax._matrix import SymmetricMatrix as SymmetricMatrix
 from elimax._matrix import block as block
@@ -27,6 +38,7 @@ from elimax._matrix import block_diag as block_diag
 from elimax._matrix import kron as kron
 from elimax._primitive.define import clear_structures as clear_structures
 from elimax._results import FactorizationError as FactorizationError
+from elimax._structure.lu_symbolic import LUSymbolic as LUSymbolic
 from elimax._structure.pattern import Pattern as Pattern
 from elimax._structure.symbolic import Symbolic as Symbolic
 from elimax._triangular import triangular_solve as triangular_solve

@@ -10,11 +10,14 @@ from typing import Any
 
 import jax
 import jax.export
+import numpy as np
 
-from elimax._factor import Cholesky
+from elimax._factor import LDL, LU, Cholesky
+from elimax._least_squares import LeastSquares
 from elimax._matrix import SparseMatrix, SymmetricMatrix
 from elimax._primitive.define import targets
 from elimax._structure.archive import pack, unpack
+from elimax._structure.lu_symbolic import LUSymbolic
 from elimax._structure.pattern import Pattern
 from elimax._structure.symbolic import Symbolic
 
@@ -23,7 +26,7 @@ def export(f: Callable[..., Any], *args: Any, **kwargs: Any) -> jax.export.Expor
     """`jax.export` of a function that uses this package: a program to store, and to call elsewhere.
 
     ```python
-    blob = ex.export(lambda A, b: ex.solve(A, b), A, b).serialize()  # needs the extra elimax[export]
+    blob = ex.export(lambda A, b: ex.cholesky(A).solve(b), A, b).serialize()  # needs the extra elimax[export]
     x = jax.export.deserialize(blob).call(A, b)  # in any process that has imported elimax
     ```
 
@@ -65,12 +68,30 @@ jax.export.register_pytree_node_serialization(
 jax.export.register_pytree_node_serialization(
     SymmetricMatrix,
     serialized_name="elimax.SymmetricMatrix",
-    serialize_auxdata=lambda static: bytes([static[1]]) + pack(static[0]),
-    deserialize_auxdata=lambda blob: (unpack(Pattern, blob[1:]), bool(blob[0])),
+    serialize_auxdata=lambda static: bytes(static[1:]) + pack(static[0]),
+    deserialize_auxdata=lambda blob: (unpack(Pattern, blob[2:]), bool(blob[0]), bool(blob[1])),
 )
 jax.export.register_pytree_node_serialization(
     Cholesky,
     serialized_name="elimax.Cholesky",
     serialize_auxdata=lambda static: pack(static[0]),
     deserialize_auxdata=lambda blob: (unpack(Symbolic, blob),),
+)
+jax.export.register_pytree_node_serialization(
+    LDL,
+    serialized_name="elimax.LDL",
+    serialize_auxdata=lambda static: bytes([static[1]]) + pack(static[0]),
+    deserialize_auxdata=lambda blob: (unpack(Symbolic, blob[1:]), bool(blob[0])),
+)
+jax.export.register_pytree_node_serialization(
+    LU,
+    serialized_name="elimax.LU",
+    serialize_auxdata=lambda static: bytes([static[1]]) + pack(static[0]),
+    deserialize_auxdata=lambda blob: (unpack(LUSymbolic, blob[1:]), bool(blob[0])),
+)
+jax.export.register_pytree_node_serialization(
+    LeastSquares,
+    serialized_name="elimax.LeastSquares",
+    serialize_auxdata=lambda static: np.array(static[0], np.int64).tobytes(),
+    deserialize_auxdata=lambda blob: (tuple(np.frombuffer(blob, np.int64).tolist()),),
 )

@@ -35,6 +35,11 @@ UNSTABLE_SENTENCE = (
     "fail. The pivot sequence does not fit these values: analyze the matrix with them, "
     "analyze(A, kind=...), and pass symbolic=. With throw=False the outputs are NaN and `status` is -4."
 )
+RANK_DEFICIENT_SENTENCE = (
+    "elimax: the least-squares problem has no unique solution: its matrix is rank-deficient, as far as the "
+    "square root of the precision can tell; {line} {column} depends on others. Remove such {line}s, or pass "
+    "a damping; in float32 enable jax_enable_x64. With throw=False the solution is NaN and `status` is -3."
+)
 REFINEMENT_STAGNATED_SENTENCE = (
     "elimax: iterative refinement stagnated at a componentwise backward error of {error}: the matrix is "
     "singular, or so within rounding, or the pivot sequence does not fit its values: analyze the matrix with "
@@ -70,12 +75,17 @@ class FactorizationError(ArithmeticError):
         self.column, self.entry, self.error = column, entry, error
 
 
-def check(status: int, detail: int, pivot_sentence: str = NOT_POSITIVE_DEFINITE_SENTENCE) -> None:
+def check(
+    status: int,
+    detail: int,
+    pivot_sentence: str = NOT_POSITIVE_DEFINITE_SENTENCE,
+    perturbed_sentence: str = PIVOTS_PERTURBED_SENTENCE,
+) -> None:
     """Raises `FactorizationError` if the status of one matrix is not that of success."""
     if status == NOT_FINITE:
         raise FactorizationError(NOT_FINITE_SENTENCE, entry=detail)
     if status == PIVOTS_PERTURBED:
-        raise FactorizationError(PIVOTS_PERTURBED_SENTENCE, column=detail)
+        raise FactorizationError(perturbed_sentence, column=detail)
     if status == UNSTABLE:
         raise FactorizationError(UNSTABLE_SENTENCE)
     if status > 0:

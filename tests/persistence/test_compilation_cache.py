@@ -21,7 +21,7 @@ b = jnp.arange(900.0)
 @jax.jit
 def density(v, b):
     F = ex.cholesky(A.with_values(v))
-    return F.logdet() + b @ F.solve(b), jax.grad(lambda v: ex.logdet(A.with_values(v)))(v)
+    return F.logdet() + b @ F.solve(b), jax.grad(lambda v: ex.cholesky(A.with_values(v)).logdet())(v)
 
 found.clear()
 density = density.lower(A.values, b).compile()
@@ -46,7 +46,7 @@ from jax.experimental.serialize_executable import serialize
 
 A = ex.SymmetricMatrix.diags([4 * np.ones(9), np.ones(8)], [0, -1])
 b = jnp.arange(9.0)
-solve = jax.jit(lambda v, b: ex.solve(A.with_values(v), b)).lower(A.values, b).compile()
+solve = jax.jit(lambda v, b: ex.cholesky(A.with_values(v)).solve(b)).lower(A.values, b).compile()
 write("executable", (serialize(solve), A, b, solve(A.values, b)))
 """
 
@@ -60,7 +60,7 @@ try:
     print("no error")
 except Exception as error:
     print(error)
-jax.jit(lambda v, b: ex.solve(A.with_values(v), b)).lower(A.values, b)  # now the structures are known
+jax.jit(lambda v, b: ex.cholesky(A.with_values(v)).solve(b)).lower(A.values, b)  # structures are known
 assert np.array_equal(solve(A.values, b), x)
 """
 

@@ -91,7 +91,7 @@ def test_shard_map(axes, check_vma, rng):
 
 def test_shard_map_outside_of_jit(rng):
     values, b = operands(rng)
-    f = lambda v, b: ex.solve(A.with_values(v[0]), b)[None]  # noqa: E731
+    f = lambda v, b: ex.cholesky(A.with_values(v[0])).solve(b)[None]  # noqa: E731
     local = jax.shard_map(f, mesh=MESH, in_specs=(P("i"), P()), out_specs=P("i"))
     got = jax.grad(lambda b: jnp.sum(jnp.sin(local(values, b))))(b[0])
     expected = jax.grad(lambda b: sum(jnp.sum(jnp.sin(f(v[None], b))) for v in values))(b[0])
@@ -115,7 +115,7 @@ def test_a_sharded_batch_stays_sharded(axes, mesh, rng):
     """No device talks to another, and none repeats what another one does."""
     x = shared(operands(rng), axes)
     sharded = [put(z, mesh, *["i"][: axis == 0]) for z, axis in zip(x, axes, strict=True)]
-    f = jax.vmap(lambda *x: (ex.solve(A.with_values(x[0]), x[1]), derivatives(*x)), axes)
+    f = jax.vmap(lambda *x: (ex.cholesky(A.with_values(x[0])).solve(x[1]), derivatives(*x)), axes)
     before = counted("factorization")
     got, collectives = run(f, *sharded)
     jax.block_until_ready(got)
@@ -139,7 +139,7 @@ def test_the_gradient_of_a_shared_operand_is_summed_over_devices(axes, mesh, rng
 
 def columns(v, B):
     S = A.with_values(v)
-    return S @ B, ex.triangular_solve(T, B), ex.solve(S, B), ex.cholesky(S).half_solve(B)
+    return S @ B, ex.triangular_solve(T, B), ex.cholesky(S).solve(B), ex.cholesky(S).half_solve(B)
 
 
 @EITHER_MESH
@@ -199,7 +199,7 @@ def test_a_batch_that_is_sharded_inside_of_another(transform, mesh, rng):
     eye = ex.SymmetricMatrix.eye(N).on_pattern(A.pattern)
 
     def member(theta, s):
-        return ex.logdet(jnp.exp(theta) * s * A + eye, throw=False)
+        return ex.cholesky(jnp.exp(theta) * s * A + eye, throw=False).logdet()
 
     def total(theta, s):
         return jnp.sum(jax.vmap(member, (None, 0))(theta, s))
@@ -278,7 +278,9 @@ def test_other_shardings(specs, rng):
 def test_an_explicit_sharding_that_no_kernel_has(rng):
     values, b = operands(rng)
     with pytest.raises(ValueError, match=r"solve: operand 2 .* is sharded .* jax.sharding.reshard"):
-        jax.jit(lambda v, b: ex.solve(A.with_values(v), b))(values[0], put(b[0], EXPLICIT, "i"))
+        jax.jit(lambda v, b: ex.cholesky(A.with_values(v)).solve(b))(
+            values[0], put(b[0], EXPLICIT, "i")
+        )
 
 
 def test_a_failing_element_of_a_sharded_batch(rng):

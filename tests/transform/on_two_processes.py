@@ -72,7 +72,7 @@ def main(process, coordinator):
     )
     mapped = jax.jit(jax.grad(local))(*x)
 
-    large = jax.jit(lambda v: ex.logdet(grid(70, 70).with_values(v)))
+    large = jax.jit(lambda v: ex.cholesky(grid(70, 70).with_values(v)).logdet())
     program = large.lower(grid(70, 70).values).as_text() + lowered.as_text()
     alone = jax.jit(results)(theta, scale, b)
     flat = [np.ravel(leaf) for leaf in jax.tree.leaves((got, mapped))]

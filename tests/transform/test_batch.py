@@ -149,7 +149,7 @@ def test_error_names_the_first_element_that_fails(wrap, first, rng):
     values = values_of(A, rng)
     for i in {first, *range(first, SIZE, 7)}:
         values[i, lower_triangle(A).indptr[COLUMN + i % 3]] = -1
-    logdet = wrap(jax.vmap(lambda v: ex.logdet(S.with_values(v), ordering="natural")))
+    logdet = wrap(jax.vmap(lambda v: ex.cholesky(S.with_values(v), ordering="natural").logdet()))
     for _ in range(20):
         with pytest.raises(Exception, match="not positive definite") as error:  # its type is JAX's
             jax.block_until_ready(logdet(values))
@@ -170,7 +170,9 @@ def test_batch_is_spread_over_threads(rng):
     A = spd("grid_3d")
     S = ex.SymmetricMatrix.from_scipy(A)
     values = np.tile(stored(A), (4000, 1))
-    inverse = jax.jit(jax.vmap(lambda v: ex.selected_inverse(S.with_values(v), throw=False).values))
+    inverse = jax.jit(
+        jax.vmap(lambda v: ex.cholesky(S.with_values(v), throw=False).selected_inverse().values)
+    )
     jax.block_until_ready(inverse(values))
 
     def share_of_helpers() -> float:

@@ -31,7 +31,7 @@ def _dense(v, b):
     return jnp.linalg.solve(X, b) + jnp.linalg.slogdet(X)[1] * jnp.diagonal(jnp.linalg.inv(X))
 
 
-SPARSE = types.SimpleNamespace(f=_sparse, solve=lambda v, b: ex.solve(S.with_values(v), b))
+SPARSE = types.SimpleNamespace(f=_sparse, solve=lambda v, b: ex.cholesky(S.with_values(v)).solve(b))
 DENSE = types.SimpleNamespace(f=_dense, solve=lambda v, b: jnp.linalg.solve(dense(A, v), b))
 
 

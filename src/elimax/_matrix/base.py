@@ -133,8 +133,8 @@ class Matrix(abc.ABC):
         """Every entry conjugated."""
         return self.with_values(jnp.conj(self.values))
 
-    def __neg__(self) -> Self:
-        return self.with_values(-self.values)
+    def __neg__(self) -> "Matrix":
+        return self._scaled(jnp.multiply, -1)
 
     # -- addition and scaling
 

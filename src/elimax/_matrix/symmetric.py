@@ -43,6 +43,8 @@ class SymmetricMatrix(Matrix):
     - `values`: float32, float64, complex64 or complex128; integers become the default float.
     - `hermitian`: whether a_ji is conj(a_ij), and imaginary parts of the diagonal are ignored; otherwise
         a_ji is a_ij. Makes no difference for real values.
+    - `positive_definite`: declares the matrix positive definite, so that `solve`, `logdet` and `factor` take
+        Cholesky for it. Nothing is checked here; Cholesky fails where it is not true.
 
     **Raises:** `TypeError` for another dtype or a pattern that is not a `Pattern`; `ValueError` for a
     general pattern or a wrong number of values.
@@ -53,26 +55,34 @@ class SymmetricMatrix(Matrix):
     """
 
     hermitian: bool
+    positive_definite: bool
     _symmetric = True
 
     def __init__(
-        self, pattern: Pattern, values: Inexact[ArrayLike, " nnz"], hermitian: bool = True
+        self,
+        pattern: Pattern,
+        values: Inexact[ArrayLike, " nnz"],
+        hermitian: bool = True,
+        positive_definite: bool = False,
     ) -> None:
         super().__init__(pattern, values)
         object.__setattr__(self, "hermitian", bool(hermitian))
+        object.__setattr__(self, "positive_definite", bool(positive_definite))
 
     def _static(self) -> tuple[Any, ...]:
-        return self.pattern, self.hermitian
+        return self.pattern, self.hermitian, self.positive_definite
 
     @classmethod
     def tree_unflatten(cls, static: tuple[Any, ...], leaves: tuple[Any, ...]) -> Self:
         matrix = object.__new__(cls)
         matrix._fill(static[0], leaves[0])
         object.__setattr__(matrix, "hermitian", static[1])
+        object.__setattr__(matrix, "positive_definite", static[2])
         return matrix
 
     def _flavor(self) -> str:
-        return "" if self.hermitian else ", hermitian=False"
+        declared = ", positive_definite=True" if self.positive_definite else ""
+        return declared if self.hermitian else ", hermitian=False" + declared
 
     @property
     def _is_complex(self) -> bool:
@@ -187,8 +197,15 @@ class SymmetricMatrix(Matrix):
 
     # -- the same matrix in another form
 
+    def as_positive_definite(self) -> Self:
+        """The same matrix, declared positive definite: `solve`, `logdet` and `factor` take Cholesky for it.
+
+        The declaration stays with new values and larger patterns, and with sums of such matrices.
+        """
+        return type(self)(self.pattern, self.values, self.hermitian, True)
+
     def with_values(self, values: Inexact[ArrayLike, " nnz"]) -> Self:
-        return type(self)(self.pattern, values, self.hermitian)
+        return type(self)(self.pattern, values, self.hermitian, self.positive_definite)
 
     def on_pattern(self, pattern: Pattern) -> Matrix:
         """The same matrix on a larger pattern, symmetric or general, with zeros for the new entries.
@@ -200,7 +217,7 @@ class SymmetricMatrix(Matrix):
         if not pattern.symmetric:
             return self.to_general().on_pattern(pattern)
         values = scatter(self.values, self.pattern.embedding(pattern))
-        return type(self)(pattern, values, self.hermitian)
+        return type(self)(pattern, values, self.hermitian, self.positive_definite)
 
     def to_general(self) -> SparseMatrix:
         """Both triangles. **Cost:** one gather. **Derivative:** linear over the real numbers."""
@@ -252,11 +269,12 @@ class SymmetricMatrix(Matrix):
             return self.to_general() + other.to_general()
         pattern = self.pattern.union(other.pattern)
         values = self.on_pattern(pattern).values + other.on_pattern(pattern).values
-        return SymmetricMatrix(pattern, values, hermitian)
+        definite = self.positive_definite and other.positive_definite
+        return SymmetricMatrix(pattern, values, hermitian, definite)
 
     def _scaled(self, operation: Callable[..., Array], scalar: Any) -> Matrix:
         if not jnp.iscomplexobj(scalar):
-            return super()._scaled(operation, scalar)
+            return SymmetricMatrix(self.pattern, operation(self.values, scalar), self.hermitian)
         if self.storage == "hermitian":  # and a complex multiple is not
             return self.to_general()._scaled(operation, scalar)
         return SymmetricMatrix(self.pattern, operation(self.values, scalar), hermitian=False)

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jax.interpreters import ad
 
 from elimax._primitive.define import Primitive
+from elimax._primitive.determinant import pivoted_inverse_gradient_p, slogdet_p
 from elimax._primitive.factor import factor_values_p
 from elimax._primitive.factor_derivative import (
     factor_adjoint_p,
@@ -28,6 +29,7 @@ from elimax._primitive.factor_derivative import (
     factor_product_x_p,
     factor_product_y_p,
 )
+from elimax._primitive.guard import guard_p
 from elimax._primitive.product import (
     contract_a_p,
     contract_b_p,
@@ -38,6 +40,8 @@ from elimax._primitive.product import (
     product_y_p,
     scatter_p,
 )
+from elimax._primitive.refined_solve import refined_solve_p
+from elimax._primitive.scaling import scale_p
 from elimax._primitive.selected_inverse import inverse_gradient_p, logdet_p
 from elimax._primitive.solve import solve_p
 from elimax._primitive.triangular import triangular_solve_p
@@ -129,6 +133,33 @@ _linear(gather_p, scatter_p)
 _linear(scatter_p, gather_p)
 
 
+# --- scaled and guarded values ---------------------------------------------------------------------
+# Linear in the first operand and their own transposes; scales and status are constants.
+
+
+def _linear_in_first(primitive: Primitive) -> None:
+    def jvp(primals, tangents, **params):
+        x, *others = primals
+        value = primitive.bind(x, *others, **params)
+        tx, *_ = tangents
+        if _is_zero(tx):
+            return value, _zero_like(value)
+        return value, primitive.bind(tx, *others, **params)
+
+    def transpose(ct, x, *others, **params):
+        if _is_zero(ct):
+            return [ad.Zero(x.aval), *(None for _ in others)]
+        ct = _shared(primitive.bind(ct, *others, **params), x, 1)
+        return [ct, *(None for _ in others)]
+
+    ad.primitive_jvps[primitive] = jvp
+    ad.primitive_transposes[primitive] = transpose
+
+
+_linear_in_first(scale_p)
+_linear_in_first(guard_p)
+
+
 # --- solve -----------------------------------------------------------------------------------------
 # A x = b  =>  A' x + A x' = b'  =>  x' = A^-1 (b' - A' x)       (Giles 2008)
 
@@ -177,6 +208,40 @@ def _solve_transpose(ct, a, factor, b, *, symbolic, embedding, part):
     return None, None, _shared(jnp.conj(transposed), b, 2)
 
 
+def _refined_solve_jvp(primals, tangents, **params):
+    a, factor, pivots, _ = primals
+    ta, _, _, tb = tangents
+    x, errors = refined_solve_p.bind(*primals, **params)
+    terms = [] if _is_zero(tb) else [tb]
+    if not _is_zero(ta):
+        structure = dict(pattern=params["embedding"].pattern, storage=params["storage"])
+        if params["adjoint"]:  # A'^H x = conj(A'^T conj(x))
+            product = jnp.conj(product_x_p.bind(ta, jnp.conj(x), **structure))
+        else:
+            product = product_y_p.bind(ta, x, **structure)
+        terms = [_aligned(y, product, 2) for y in terms] + [-product]
+    if not terms:
+        return (x, errors), (_zero_like(x), _zero_like(errors))
+    tx, _ = refined_solve_p.bind(a, factor, pivots, _sum(terms, x), **params)
+    return (x, errors), (tx, _zero_like(errors))
+
+
+def _refined_solve_transpose(cts, a, factor, pivots, b, *, adjoint, storage, **params):
+    ct, _ = cts
+    if _is_zero(ct):
+        return None, None, None, ad.Zero(b.aval)
+    conj = jnp.conj
+    if storage == "symmetric":
+        conj = jnp.asarray  # A^-T = A^-1
+    elif storage == "general":
+        adjoint = not adjoint  # A^-T = conj(A^-H conj(.))
+    params |= dict(adjoint=adjoint, storage=storage)
+    transposed, _ = refined_solve_p.bind(a, factor, pivots, conj(ct), **params)
+    return None, None, None, _shared(conj(transposed), b, 2)
+
+
+ad.primitive_jvps[refined_solve_p] = _refined_solve_jvp
+ad.primitive_transposes[refined_solve_p] = _refined_solve_transpose
 ad.primitive_jvps[solve_p] = _solve_jvp
 ad.primitive_transposes[solve_p] = _solve_transpose
 
@@ -196,33 +261,39 @@ def _logdet_jvp(primals, tangents, **params):
 
 
 # G_k' = G_{k+1}(a; v, a') + sum_i G_k(a; v with v_i replaced by v_i'), and the same for C_k and R_k.
+# Behind a come the operands that are a cache of it: the factor and, where it has some, its pivots.
 
 
-def _family_jvp(primitive, primals, tangents, **params):
-    a, factor, *v = primals
-    ta, _, *tv = tangents
-    value = primitive.bind(a, factor, *v, **params)
-    terms = [] if _is_zero(ta) else [primitive.bind(a, factor, *v, ta, **params)]
+def _family_jvp(primitive, cached, primals, tangents, **params):
+    a, cache, v = primals[0], primals[1 : 1 + cached], primals[1 + cached :]
+    ta, tv = tangents[0], tangents[1 + cached :]
+    value = primitive.bind(*primals, **params)
+    terms = [] if _is_zero(ta) else [primitive.bind(*primals, ta, **params)]
     for i, tvi in enumerate(tv):
         if not _is_zero(tvi):
-            terms.append(primitive.bind(a, factor, *v[:i], tvi, *v[i + 1 :], **params))
+            terms.append(primitive.bind(a, *cache, *_replace(v, i, tvi), **params))
     return value, _sum(terms, value)
 
 
-def _family_transpose(transposed, ct, a, factor, *v, **params):
+def _family_transpose(transposed, cached, ct, a, *others, **params):
     """`transposed(ct, i, v, params)` is the cotangent of v_i."""
+    cache, v = others[:cached], others[cached:]
     where = next(i for i, vi in enumerate(v) if ad.is_undefined_primal(vi))
     if _is_zero(ct):
         ct_v = ad.Zero(v[where].aval)
     else:
         primitive, arguments = transposed(ct, where, v)
-        ct_v = _shared(primitive.bind(a, factor, *arguments, **params), v[where], 1)
-    return None, None, *(ct_v if i == where else None for i in range(len(v)))
+        ct_v = _shared(primitive.bind(a, *cache, *arguments, **params), v[where], 1)
+    return [None] * (1 + cached) + [ct_v if i == where else None for i in range(len(v))]
 
 
-def _family(primitive: Primitive, transposed: Callable[..., tuple[Primitive, list[Any]]]) -> None:
-    ad.primitive_jvps[primitive] = functools.partial(_family_jvp, primitive)
-    ad.primitive_transposes[primitive] = functools.partial(_family_transpose, transposed)
+def _family(
+    primitive: Primitive,
+    transposed: Callable[..., tuple[Primitive, list[Any]]],
+    cached: int = 1,
+) -> None:
+    ad.primitive_jvps[primitive] = functools.partial(_family_jvp, primitive, cached)
+    ad.primitive_transposes[primitive] = functools.partial(_family_transpose, transposed, cached)
 
 
 def _replace(v, where, new):
@@ -232,6 +303,33 @@ def _replace(v, where, new):
 ad.primitive_jvps[logdet_p] = _logdet_jvp
 # <s, G_k(a; .., v_i, ..)> = D^{k+1} f(a)[.., v_i, .., s] is symmetric in v_i and s: the transpose swaps them.
 _family(inverse_gradient_p, lambda ct, i, v: (inverse_gradient_p, _replace(v, i, ct)))
+_family(
+    pivoted_inverse_gradient_p,
+    lambda ct, i, v: (pivoted_inverse_gradient_p, _replace(v, i, ct)),
+    cached=2,
+)
+
+
+# log det A = log|det A| + i phase  =>  its derivative t = tr(A^-1 A') = <G_0(a), a'>, and
+# (log|det A|)' = Re t,  sign' = i Im t sign.
+
+
+def _slogdet_jvp(primals, tangents, **params):
+    a, factor, pivots = primals
+    ta, *_ = tangents
+    sign, logdet = slogdet_p.bind(a, factor, pivots, **params)
+    if _is_zero(ta):
+        return (sign, logdet), (_zero_like(sign), _zero_like(logdet))
+    gradient = pivoted_inverse_gradient_p.bind(a, factor, pivots, **params)
+    t = jnp.sum(gradient * _aligned(ta, gradient, 1), axis=-1)
+    if params["storage"] == "hermitian" or not jnp.iscomplexobj(t):
+        tsign = _zero_like(sign)
+    else:
+        tsign = 1j * jnp.imag(t) * sign
+    return (sign, logdet), (tsign, jnp.real(t))
+
+
+ad.primitive_jvps[slogdet_p] = _slogdet_jvp
 
 
 # --- the factor itself -----------------------------------------------------------------------------

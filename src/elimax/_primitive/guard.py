@@ -15,9 +15,9 @@ guard_p = define(
     Kernel(
         "guard",
         (1, 0, 0),
-        results=lambda x, status, detail: x,
-        attributes=lambda: {
-            "perturbed_sentence": PIVOTS_PERTURBED_SENTENCE,
+        results=lambda x, status, detail, **sentence: x,
+        attributes=lambda *, perturbed_sentence: {
+            "perturbed_sentence": perturbed_sentence,
             "unstable_sentence": UNSTABLE_SENTENCE,
         },
     )
@@ -25,11 +25,20 @@ guard_p = define(
 
 
 def guard(
-    x: Inexact[Array, "..."], status: Int[Array, ""], detail: Int[Array, ""], throw: bool
+    x: Inexact[Array, "..."],
+    status: Int[Array, ""],
+    detail: Int[Array, ""],
+    throw: bool,
+    perturbed_sentence: str = PIVOTS_PERTURBED_SENTENCE,
 ) -> Inexact[Array, "..."]:
     """`x` if the status is 0. Otherwise an error of the running program if `throw`, or else NaN.
+
+    The sentence for perturbed pivots has a place for the detail, {column}.
 
     **Derivative:** linear in `x`.
     """
     x = x * jnp.where(status == 0, 1, jnp.nan).astype(x.real.dtype)
-    return guard_p.bind(x.reshape(-1), status, detail).reshape(x.shape) if throw else x
+    if not throw:
+        return x
+    guarded = guard_p.bind(x.reshape(-1), status, detail, perturbed_sentence=perturbed_sentence)
+    return guarded.reshape(x.shape)

@@ -18,6 +18,8 @@ from elimax._structure.pattern import Pattern
 from elimax._structure.structure import Structure, cached
 from elimax._structure.symbolic import Symbolic, choose, outside_of_exact_fill
 
+_UNSCALED = frozen(np.zeros(0, np.int32))
+
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class LUSymbolic(Structure):
@@ -31,6 +33,8 @@ class LUSymbolic(Structure):
     - `matching`: `matching[j]` is the row whose entry in column j comes to lie on the diagonal.
     - `symbolic`: the supernodal structure of the pattern of B + B^T with its diagonal, where row j of B is
       row `matching[j]` of A.
+    - `exponents`: of powers of two that scale the rows, and behind them of those that scale the columns,
+      before values are known; no scaling if empty.
 
     **Attributes:** `n` rows; `nnz` nonzeros in L + U; `flops` of the numeric factorization; `supernodes`;
     `ordering`, by name.
@@ -42,9 +46,16 @@ class LUSymbolic(Structure):
     pattern: Pattern
     matching: np.ndarray
     symbolic: Symbolic
+    exponents: np.ndarray = dataclasses.field(default_factory=lambda: _UNSCALED)
 
     def __post_init__(self) -> None:
         n = _check_square(self.pattern)
+        object.__setattr__(self, "exponents", frozen(np.asarray(self.exponents)))
+        if self.exponents.shape not in ((0,), (2 * n,)):
+            raise ValueError(
+                f"`exponents` must have one number for every row and column, {2 * n}, got "
+                f"shape {self.exponents.shape}"
+            )
         object.__setattr__(self, "matching", _check_matching(n, self.matching))
         if self.symbolic.pattern != paired(self.pattern, self.matching):
             raise ValueError("`symbolic` is not for the pattern of A with matched rows")
@@ -86,11 +97,20 @@ class LUSymbolic(Structure):
 
     @property
     def content(self) -> tuple[tuple[int, ...], tuple[np.ndarray, ...]]:
-        return (), (self.matching,)
+        return (), (self.matching, self.exponents)
 
     @property
     def foundations(self) -> tuple[Structure, ...]:
         return self.pattern, self.symbolic
+
+    def scales(self, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        """What rows and columns are scaled by before values are known: powers of two of a real dtype.
+
+        Only if there are exponents.
+        """
+        most = np.finfo(dtype).maxexp - 4
+        scales = np.ldexp(np.ones(2 * self.n, dtype), np.clip(self.exponents, -most, most))
+        return scales[: self.n], scales[self.n :]
 
     def embedding(self, pattern: Pattern) -> "GeneralEmbedding":
         """Where the values of a general pattern, in the caller's numbering, sit in the factor; cached.
@@ -180,6 +200,8 @@ def analyze_lu(
     neither known nor a permutation, or for magnitudes that do not fit, are negative or not finite.
 
     **Cost:** that of the matching and of `analyze` for the pattern of B + B^T.
+
+    **Source:** Duff and Koster, SIAM J. Matrix Anal. Appl. 22 (2001), of the matching and its scaling.
     """
     if not isinstance(pattern, Pattern):
         raise TypeError(f"analyze: expected a Pattern, got a {type(pattern).__name__}")
@@ -189,21 +211,29 @@ def analyze_lu(
     )
     if magnitudes is None:
         return _analyze(pattern, name, permutation)
-    return _matched(pattern, perfect_matching(pattern, magnitudes).row_of_column, name, permutation)
+    matching = perfect_matching(pattern, magnitudes)
+    exponents = np.rint(np.concatenate([matching.row_scale, matching.column_scale]))
+    return _matched(pattern, matching.row_of_column, exponents, name, permutation)
 
 
 @cached(16)
 def _analyze(pattern: Pattern, name: str, permutation: bytes) -> LUSymbolic:
-    return _matched(pattern, perfect_matching(pattern).row_of_column, name, permutation)
+    return _matched(pattern, perfect_matching(pattern).row_of_column, _UNSCALED, name, permutation)
 
 
-def _matched(pattern: Pattern, matching: np.ndarray, name: str, permutation: bytes) -> LUSymbolic:
+def _matched(
+    pattern: Pattern,
+    matching: np.ndarray,
+    exponents: np.ndarray,
+    name: str,
+    permutation: bytes,
+) -> LUSymbolic:
     B = paired(pattern, matching)
     sequence = np.frombuffer(permutation, np.int32)
     symbolic = choose(
         B, name, lambda name: sequence if name == "given" else order(B, name), "supernodal"
     )
-    return LUSymbolic(pattern, matching, symbolic)
+    return LUSymbolic(pattern, matching, symbolic, exponents)
 
 
 def paired(pattern: Pattern, matching: np.ndarray) -> Pattern:

@@ -16,11 +16,13 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Inexact, Int, Key
 
 from elimax import _results
+from elimax._factor.right_hand_side import as_columns
+from elimax._factor.selected import selected_inverse_of, support_of
 from elimax._matrix import SparseMatrix, SymmetricMatrix
 from elimax._primitive import derivative as derivative  # registers every rule
 from elimax._primitive.define import is_staged
 from elimax._primitive.factor import cholesky_factor, factor_values
-from elimax._primitive.product import gather, scatter
+from elimax._primitive.product import gather
 from elimax._primitive.selected_inverse import inverse_gradient
 from elimax._primitive.selected_inverse import logdet as _logdet
 from elimax._primitive.solve import Part
@@ -29,7 +31,6 @@ from elimax._structure.ordering import Ordering
 from elimax._structure.pattern import Pattern
 from elimax._structure.symbolic import Embedding, Symbolic
 from elimax._structure.symbolic import analyze as _analyze
-from elimax._types import as_dense
 
 
 @functools.partial(
@@ -176,6 +177,11 @@ class Cholesky:
         """
         return _logdet(self.matrix.values, self.values, self.symbolic, self._embedding)
 
+    def slogdet(self) -> tuple[Inexact[Array, ""], Float[Array, ""]]:
+        r"""The sign of $\det A$, which is 1, and `logdet`; for whoever takes any factorization."""
+        logdet = self.logdet()
+        return jnp.where(jnp.isnan(logdet), jnp.nan, 1).astype(self.dtype), logdet
+
     def selected_inverse(self, pattern: Pattern | None = None) -> SymmetricMatrix:
         r"""The entries of $A^{-1}$ on the pattern of A, or on any symmetric `pattern` inside the filled one.
 
@@ -197,18 +203,7 @@ class Cholesky:
 
         **Source:** Takahashi, Fagan and Chin (1973); Erisman and Tinney, CACM 18 (1975).
         """
-        pattern = self.matrix.pattern if pattern is None else pattern
-        if not (isinstance(pattern, Pattern) and pattern.symmetric and pattern.shape == self.shape):
-            raise ValueError(
-                f"`pattern` must be a symmetric Pattern (a lower triangle) of shape {self.shape}, got "
-                f"{pattern}; Pattern.lower()[0] makes a general one symmetric"
-            )
-        gradient, support = self._inverse_gradient(pattern)
-        diagonal = support.diagonal()
-        # The gradient of log det holds (A^-1)_ii and 2 conj((A^-1)_ij).
-        doubled = gradient + scatter(gather(gradient, diagonal), diagonal)
-        values = gather(0.5 * jnp.conj(doubled), pattern.embedding(support))
-        return SymmetricMatrix(pattern, values, hermitian=self.matrix.hermitian)
+        return selected_inverse_of(self.matrix, pattern, self._inverse_gradient)
 
     def inverse_diagonal(self) -> Float[Array, " n"]:
         r"""$\mathrm{diag}(A^{-1})$: the marginal variances if A is a precision matrix. Real.
@@ -217,35 +212,23 @@ class Cholesky:
 
         **Cost:** about two factorizations.
         """
-        gradient, support = self._inverse_gradient(self.matrix.pattern.with_diagonal())
-        return jnp.real(gather(gradient, support.diagonal()))
+        support = support_of(self.matrix, self.matrix.pattern)
+        return jnp.real(gather(self._inverse_gradient(support), support.diagonal()))
 
     def _solve(self, b: Any, part: Part) -> Array:
-        b = as_dense("`b`", b)
-        if b.ndim not in (1, 2) or b.shape[0] != self.shape[0]:
-            raise ValueError(
-                f"`b` must have shape ({self.shape[0]},) or ({self.shape[0]}, k) to fit a matrix of shape "
-                f"{self.shape}, got {b.shape}. For a batch of right-hand sides use jax.vmap."
-            )
-        dtype = jnp.result_type(b.dtype, self.dtype)
-        if dtype != self.dtype:
-            raise TypeError(
-                f"`b` has dtype {b.dtype}, the matrix {self.dtype}: a solve computes in the precision of the "
-                "matrix. Convert one of them with astype."
-            )
-        columns = b.astype(dtype)[:, None] if b.ndim == 1 else b.astype(dtype)
+        columns = as_columns(b, self.shape[0], self.dtype)
         x = _solve(self.matrix.values, self.values, columns, self.symbolic, self._embedding, part)
-        return x.reshape(b.shape)
+        return x.reshape(jnp.shape(b))
 
-    def _inverse_gradient(self, pattern: Pattern) -> tuple[Array, Pattern]:
-        """G_0 on a pattern that holds `pattern`, that of A and the diagonal; and that pattern."""
-        support = self.matrix.pattern.union(pattern).with_diagonal()
+    def _inverse_gradient(self, support: Pattern) -> Array:
+        """G_0 on a pattern that holds that of A."""
         values = self.matrix.on_pattern(support).values
-        embedding = self.symbolic.embedding(support)
-        gradient = inverse_gradient(
-            values, self.values, symbolic=self.symbolic, embedding=embedding
+        return inverse_gradient(
+            values,
+            self.values,
+            symbolic=self.symbolic,
+            embedding=self.symbolic.embedding(support),
         )
-        return gradient, support
 
     def __repr__(self) -> str:
         dtype = getattr(self.values, "dtype", None)  # leaves may be placeholders
@@ -296,7 +279,7 @@ def cholesky(
     staged = is_staged(A.values)
     values, status, detail = cholesky_factor(A.values, symbolic, embedding, throw=throw and staged)
     if throw and not staged:
-        _results.check(int(status), int(detail), _results.NOT_POSITIVE_DEFINITE_SENTENCE)
+        _results.check(int(status), int(detail))
     return Cholesky(A, symbolic, values, status, detail)
 
 
@@ -312,54 +295,3 @@ def _check_matrix(A: Any) -> None:
             "`A` is complex symmetric (hermitian=False) and so has no Cholesky factorization. Build it with "
             "hermitian=True if it is Hermitian."
         )
-
-
-def analyze(
-    A: SymmetricMatrix | Pattern,
-    kind: str = "cholesky",
-    ordering: Ordering = "auto",
-    method: str = "auto",
-) -> Symbolic:
-    """The symbolic analysis of a symmetric pattern: ordering, elimination tree, supernodes, sizes and flops.
-
-    **Arguments:**
-
-    - `A`: a symmetric matrix or its pattern; values don't matter.
-    - `kind`: "cholesky".
-    - `ordering`: "auto" (the one of "amd" and "nd" with the lower predicted time, as `repr` tells; nested
-      dissection is tried only where the work is large enough to pay for it), "amd", "nd", "natural" or a
-      permutation.
-
-    - `method`: how columns are eliminated. "supernodal" works on dense blocks of several columns,
-      "simplicial" column by column with scalar code, which is faster where L has a handful of entries per
-      column: chains, narrow bands, trees. "auto" takes the one that is predicted to be faster.
-
-    **Returns:** a `Symbolic`, cached per pattern and options.
-
-    **Raises:** `TypeError` for what is neither; `ValueError` for a pattern that is not symmetric or an
-    unknown kind, ordering or method.
-
-    **Cost:** nearly linear in nnz(A) plus the cost of the ordering, on the host; a hash look-up if cached.
-    """
-    if kind != "cholesky":
-        raise ValueError(f"`kind` must be 'cholesky', got {kind!r}")
-    if not isinstance(A, Pattern | SymmetricMatrix):
-        raise TypeError(f"`A` must be a SymmetricMatrix or a Pattern, got {type(A).__name__}")
-    return _analyze(A if isinstance(A, Pattern) else A.pattern, ordering, method)
-
-
-def solve(
-    A: SymmetricMatrix, b: Inexact[ArrayLike, "n ..."], **options: Any
-) -> Inexact[Array, "n ..."]:
-    r"""$A^{-1} b$ in one call: `cholesky(A, **options).solve(b)`."""
-    return cholesky(A, **options).solve(b)
-
-
-def logdet(A: SymmetricMatrix, **options: Any) -> Float[Array, ""]:
-    r"""$\log\det A$ in one call: `cholesky(A, **options).logdet()`."""
-    return cholesky(A, **options).logdet()
-
-
-def selected_inverse(A: SymmetricMatrix, **options: Any) -> SymmetricMatrix:
-    r"""$A^{-1}$ on the pattern of A in one call: `cholesky(A, **options).selected_inverse()`."""
-    return cholesky(A, **options).selected_inverse()
