@@ -293,3 +293,55 @@ def test_a_failing_element_of_a_sharded_batch(rng):
     assert not collectives
     np.testing.assert_array_equal(np.flatnonzero(np.isnan(logdet)), [5])
     np.testing.assert_array_equal(np.flatnonzero(status), [5])
+
+
+# --- factorizations that pivot ---------------------------------------------------------------------
+
+
+def pivoted_outputs(v, b):
+    S = A.with_values(v)
+    indefinite = S + (-3.0) * ex.SymmetricMatrix.eye(N)
+    general = S.to_general() + 0.1 * T
+    results = []
+    for F in (ex.ldl(indefinite), ex.lu(general)):
+        results += [F.solve(b), *F.slogdet(), F.selected_inverse().values, F.inverse_diagonal()]
+    return results
+
+
+def pivoted_derivatives(v, b):
+    loss = lambda v, b: sum(jnp.sum(jnp.sin(x)) for x in pivoted_outputs(v, b))  # noqa: E731
+    gradient = jax.grad(loss, (0, 1))
+    return pivoted_outputs(v, b), jax.jvp(gradient, (v, b), (v, b))
+
+
+@EITHER_MESH
+@pytest.mark.parametrize("axes", [(0, 0), (0, None)], ids=str)
+def test_a_sharded_batch_that_pivots_stays_sharded(axes, mesh, rng):
+    x = shared(operands(rng), axes)
+    sharded = [put(z, mesh, *["i"][: axis == 0]) for z, axis in zip(x, axes, strict=True)]
+    f = jax.vmap(pivoted_derivatives, axes)
+    before = counted("factorization")
+    got, collectives = run(f, *sharded)
+    jax.block_until_ready(got)
+    assert counted("factorization") - before == 2 * 8  # one of each kind on each device
+    assert not collectives
+    for y in jax.tree.leaves(got):
+        assert y.sharding.is_equivalent_to(NamedSharding(mesh, P("i")), y.ndim)
+    compare(got, jax.jit(f)(*x), 1e-9)
+
+
+@EITHER_MESH
+def test_sharded_columns_of_a_refined_solve_stay_sharded(mesh, rng):
+    v, b = operands(rng)
+    f = lambda v, B: ex.lu(A.with_values(v)).solve(B)  # noqa: E731
+    got, collectives = run(f, put(v[0], mesh), put(b.T, mesh, None, "i"))
+    assert not collectives
+    assert got.sharding.is_equivalent_to(NamedSharding(mesh, P(None, "i")), 2)
+    compare(got, f(v[0], b.T))
+
+
+def test_shard_map_of_what_pivots(rng):
+    x = operands(rng)
+    batched = jax.vmap(pivoted_derivatives)
+    local = jax.shard_map(batched, mesh=MESH, in_specs=P("i"), out_specs=P("i"))
+    compare(jax.jit(local)(*x), jax.jit(batched)(*x), 1e-9)
