@@ -83,10 +83,10 @@ class LeastSquares:
         m, n = self.shape
         line = "column" if m >= n else "row"
         sentence = RANK_DEFICIENT_SENTENCE.replace("{line}", line)
-        dependent = F.detail - max(m, n)
         staged = is_staged(F.status)
         if F.throw and not staged:
-            check(int(F.status), int(dependent), perturbed_sentence=sentence)
+            check(int(F.status), int(F.detail) - max(m, n), perturbed_sentence=sentence)
+        dependent = F.detail - max(m, n)
         right = guard(self._right_hand_side(b), F.status, dependent, F.throw and staged, sentence)
         return self._solution(F.solve(right))
 
