@@ -7,7 +7,7 @@
 // columns norms in matrices", RAL-TR-2001-034). Most rounds take the 2-norm: where many rows have their
 // largest entry in the same few columns, as in a quadratic program with few constraints, the largest entries
 // alone are content with a scaling in which all else is tiny; the 2-norms of those columns are not. Cost: two
-// passes over the values, or one for every round of a symmetric matrix.
+// passes over the values, or one for every round of a symmetric matrix: two, if it is scaled well.
 
 #include <algorithm>
 #include <cmath>
@@ -66,18 +66,24 @@ void equilibrate(Columns pattern, Storage storage, const T* values, Real<T>* row
   std::fill_n(columns, pattern.n_cols, R(1));
   for (int round = 0; round < rounds; ++round) {
     std::fill_n(rows, pattern.n_cols, R(0));
-    for_entries([&](Index i, Index j, T value) {
-      const R scaled = magnitude(scaled_by(value, columns[i], columns[j]));
-      if (round == 0) {
-        rows[i] = std::max(rows[i], scaled);
-        rows[j] = std::max(rows[j], scaled);
-      } else {
+    if (round == 0)
+      for_entries([&](Index i, Index j, T value) {
+        rows[i] = std::max(rows[i], magnitude(value));
+        rows[j] = std::max(rows[j], magnitude(value));
+      });
+    else
+      for_entries([&](Index i, Index j, T value) {
+        const R scaled = magnitude(scaled_by(value, columns[i], columns[j]));
         rows[i] += scaled * scaled;
         if (i != j) rows[j] += scaled * scaled;
-      }
-    });
-    for (Index j = 0; j < pattern.n_cols; ++j)
-      columns[j] *= reciprocal_scale(round == 0 ? rows[j] : std::sqrt(rows[j]), 2);
+      });
+    bool changed = round == 0;
+    for (Index j = 0; j < pattern.n_cols; ++j) {
+      const R change = reciprocal_scale(round == 0 ? rows[j] : std::sqrt(rows[j]), 2);
+      changed |= change != 1;
+      columns[j] *= change;
+    }
+    if (!changed) break;
   }
   std::copy_n(columns, pattern.n_cols, rows);
 }
