@@ -10,6 +10,7 @@
 // passes over the values, or one for every round of a symmetric matrix: two, if it is scaled well.
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -27,14 +28,18 @@ Real<T> magnitude(T x) {
   return std::max(std::abs(real_part(x)), std::abs(std::imag(x)));
 }
 
-// 2^-e for a number in [2^(e-1), 2^e); or 2^-(e/2). 1 for a number that is zero or not finite.
+// 2^-e for a number in [2^(e-1), 2^e); or 2^-(e/2). 1 for a number that is zero or not finite. By the bits of
+// an IEEE number, as frexp and ldexp are calls that would take longer than the rest.
 template <class R>
 R reciprocal_scale(R largest, int root) {
-  if (!(largest > 0) || !std::isfinite(largest)) return 1;
-  int exponent;
-  std::frexp(largest, &exponent);
-  constexpr int most = std::numeric_limits<R>::max_exponent - 4;
-  return std::ldexp(R(1), std::clamp(-exponent / root, -most, most));
+  using Bits = std::conditional_t<sizeof(R) == 4, std::uint32_t, std::uint64_t>;
+  constexpr int mantissa = std::numeric_limits<R>::digits - 1,
+                bias = std::numeric_limits<R>::max_exponent - 1;
+  constexpr int most = bias - 3;
+  if (!(largest > 0) || !(largest <= std::numeric_limits<R>::max())) return 1;
+  const int biased = static_cast<int>(std::bit_cast<Bits>(largest) >> mantissa);  // 0 if it is subnormal
+  const int exponent = biased - bias + 1;
+  return std::bit_cast<R>(static_cast<Bits>(bias + std::clamp(-exponent / root, -most, most)) << mantissa);
 }
 
 // The product of both scales and a value that lies between the smaller and the larger one overflows in
