@@ -47,7 +47,7 @@ _WORTH_DISSECTING = 120e-9
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Symbolic(Structure):
-    """The static structure of a Cholesky factorization: immutable, compared and hashed by content.
+    """The static structure of a Cholesky or LDL^H factorization: immutable, compared and hashed by content.
 
     `analyze` makes it. Two of them are equal if they stem from the same pattern, pivot sequence and method.
 
