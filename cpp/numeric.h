@@ -112,8 +112,7 @@ void inertia(const Symbolic& symbolic, Factor<T> factor, Index* counts);
 
 // refine.cc: x = A^-1 b, or A^-H b by LU if `adjoint`, by iterative refinement with residuals in twice the
 // precision; errors[j] is the componentwise backward error of column j that was reached, NaN where x is not
-// finite. b and x are n x k,
-// row-major, in the caller's numbering.
+// finite. b and x are n x k, row-major, in the caller's numbering.
 template <class T>
 Offset refined_solve_workspace(const Symbolic& symbolic, const Schedule& schedule, Index k);
 template <class T>

@@ -34,7 +34,7 @@ from elimax._matrix import SparseMatrix, SymmetricMatrix
 from elimax._primitive.define import is_staged
 from elimax._primitive.guard import guard
 from elimax._primitive.product import scatter
-from elimax._results import RANK_DEFICIENT_SENTENCE, check
+from elimax._results import NOT_FINITE, RANK_DEFICIENT_SENTENCE, check
 from elimax._structure.index_map import IndexMap
 from elimax._structure.ordering import Ordering, order
 from elimax._structure.pattern import Pattern
@@ -137,7 +137,7 @@ def least_squares(
     **Returns:** the factorized problem.
 
     **Raises:** `TypeError` for a matrix that is not a `SparseMatrix` or a damping that is not a real scalar;
-    `FactorizationError` for a NaN or infinite value.
+    `ValueError` for a damping that is not finite, `FactorizationError` for a NaN or infinite value of A.
 
     **Cost:** that of a Cholesky factorization of the normal equations.
 
@@ -154,6 +154,12 @@ def least_squares(
         raise TypeError(
             f"`damping` must be a real scalar, got {damping.dtype} of shape {damping.shape}"
         )
+    if throw and not is_staged(A.values, damping):
+        if not np.isfinite(damping):
+            raise ValueError(f"`damping` must be finite, got {damping}")
+        entries = np.flatnonzero(~np.isfinite(np.asarray(A.values)))
+        if entries.size:
+            check(NOT_FINITE, int(entries[0]))
     pattern, index_map = _augmented(A.pattern)
     if symbolic is None:
         symbolic = _analyze(A.pattern, ordering)

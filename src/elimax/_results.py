@@ -37,8 +37,9 @@ UNSTABLE_SENTENCE = (
 )
 RANK_DEFICIENT_SENTENCE = (
     "elimax: the least-squares problem has no unique solution: its matrix is rank-deficient, as far as the "
-    "square root of the precision can tell; {line} {column} depends on others. Remove such {line}s, or pass "
-    "a damping; in float32 enable jax_enable_x64. With throw=False the solution is NaN and `status` is -3."
+    "square root of the precision can tell; {line} {column} is zero or depends on others. Remove such "
+    "{line}s, or pass a damping; in float32 enable jax_enable_x64. With throw=False the solution is NaN and "
+    "`status` is -3."
 )
 REFINEMENT_STAGNATED_SENTENCE = (
     "elimax: iterative refinement stagnated at a componentwise backward error of {error}: the matrix is "

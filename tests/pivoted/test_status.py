@@ -130,7 +130,7 @@ def test_wrong_arguments():
         TypeError, match="`A` must be a SparseMatrix or a SymmetricMatrix, got ndarray"
     ):
         ex.lu(np.eye(3))
-    with pytest.raises(ValueError, match=r"must be square, got shape \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"`A` must be square, got shape \(2, 3\); least_squares"):
         ex.lu(ex.SparseMatrix.from_dense(np.ones((2, 3))))
     with pytest.raises(TypeError, match="`symbolic` must be an LUSymbolic"):
         ex.lu(A, symbolic=ex.analyze(S))
@@ -150,6 +150,14 @@ def test_wrong_arguments():
     larger = ex.SparseMatrix.from_dense(np.ones((3, 3)))
     with pytest.raises(ValueError, match=r"the entry \(1, 0\) lies outside"):
         ex.lu(larger, symbolic=ex.analyze(A, kind="lu"))
+
+
+@pytest.mark.parametrize("kind", PIVOTED)
+def test_values_that_are_not_finite_are_not_analyzed(kind):
+    A = _matrix(_singular(), kind)
+    bad = A.with_values(A.values.at[3].set(np.nan))
+    with pytest.raises(ValueError, match="`A` has a NaN or infinite value: entry 3 of `values`"):
+        ex.analyze(bad, kind=kind)
 
 
 def test_refinement_copes_with_a_matching_that_became_poor():

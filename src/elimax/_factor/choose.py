@@ -149,6 +149,12 @@ def analyze(
     magnitudes = None
     if not isinstance(A, Pattern) and not is_staged(A.values):
         magnitudes = np.abs(np.asarray(A.values))
+        entries = np.flatnonzero(~np.isfinite(magnitudes))
+        if entries.size:
+            raise ValueError(
+                f"`A` has a NaN or infinite value: entry {entries[0]} of `values`; its pattern alone, "
+                "A.pattern, can be analyzed"
+            )
     analyze_pivoted = analyze_ldl if kind == "ldl" else analyze_lu
     return analyze_pivoted(pattern, ordering, magnitudes)
 

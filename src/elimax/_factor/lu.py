@@ -169,6 +169,10 @@ def lu(
             f"`A` must be a SparseMatrix or a SymmetricMatrix, got {type(A).__name__}. Build one with "
             "SparseMatrix.from_scipy or from_dense."
         )
+    if A.shape[0] != A.shape[1]:
+        raise ValueError(
+            f"`A` must be square, got shape {A.shape}; least_squares takes a matrix of any shape"
+        )
     symbolic = analyze_lu(A.pattern, ordering) if symbolic is None else symbolic
     if not isinstance(symbolic, LUSymbolic):
         raise TypeError(
