@@ -155,9 +155,10 @@ def least_squares(
             f"`damping` must be a real scalar, got {damping.dtype} of shape {damping.shape}"
         )
     if throw and not is_staged(A.values, damping):
-        if not np.isfinite(damping):
-            raise ValueError(f"`damping` must be finite, got {damping}")
-        entries = np.flatnonzero(~np.isfinite(np.asarray(A.values)))
+        number, known = jax.lax.stop_gradient((damping, A.values))
+        if not np.isfinite(number):
+            raise ValueError(f"`damping` must be finite, got {number}")
+        entries = np.flatnonzero(~np.isfinite(np.asarray(known)))
         if entries.size:
             check(NOT_FINITE, int(entries[0]))
     pattern, index_map = _augmented(A.pattern)

@@ -160,6 +160,19 @@ def test_values_that_are_not_finite_are_not_analyzed(kind):
         ex.analyze(bad, kind=kind)
 
 
+@pytest.mark.parametrize("kind", PIVOTED)
+def test_values_that_are_differentiated_are_analyzed(kind):
+    """Outside of `jit` they are known."""
+    A = _matrix(_singular() + np.eye(30), kind)
+
+    def logdet(v):
+        B = A.with_values(v)
+        return ex.factor(B, kind, symbolic=ex.analyze(B, kind=kind)).logdet()
+
+    expected = jax.grad(lambda v: ex.factor(A.with_values(v), kind).logdet())(A.values)
+    assert_close(jax.grad(logdet)(A.values), expected, 1e-12)
+
+
 def test_refinement_copes_with_a_matching_that_became_poor():
     """Analyzed for a matrix with a strong diagonal, used for one whose diagonal is zero but for rounding."""
     problem = Problem("grid_2d", "lu")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal, overload
 
+import jax
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Inexact
 
@@ -148,7 +149,7 @@ def analyze(
         raise ValueError(f"`method` is for kind='cholesky', got {method!r} for kind={kind!r}")
     magnitudes = None
     if not isinstance(A, Pattern) and not is_staged(A.values):
-        magnitudes = np.abs(np.asarray(A.values))
+        magnitudes = np.abs(np.asarray(jax.lax.stop_gradient(A.values)))
         entries = np.flatnonzero(~np.isfinite(magnitudes))
         if entries.size:
             raise ValueError(
