@@ -26,6 +26,7 @@ FLOORS = {
     "_structure.index_map": 12,
     "_structure.pattern": 13,
     "_structure.assembly": 14,
+    "_structure.coloring": 14,
     "_structure.selection": 14,
     "_structure.ordering": 14,
     "_structure.matching": 14,
@@ -71,6 +72,21 @@ FLOORS = {
     "_triangular": 40,
     "_least_squares": 45,
     "_export": 50,
+    # functions known by their products
+    "_jacobian": 50,
+    "_jacobian.compressed": 51,
+    # the faces to lineax
+    "_operator.space": 60,
+    "_operator.sparse": 61,
+    "_operator.assemble": 62,
+    "_operator.materialise": 63,
+    "_operator": 64,
+    "_solver.result": 70,
+    "_solver.direct": 71,
+    "_solver.factorizing": 72,
+    "_solver.triangular": 72,
+    "_solver.auto": 73,
+    "_solver": 74,
     "": 90,
 }
 # The packages a module may take from JAX's extension interfaces.
