@@ -45,6 +45,7 @@ FLOORS = {
     "_primitive.define": 24,
     "_primitive.guard": 25,
     "_primitive.factor": 25,
+    "_primitive.incomplete": 25,
     "_primitive.factor_derivative": 25,
     "_primitive.product": 25,
     "_primitive.selected_inverse": 25,
@@ -65,6 +66,7 @@ FLOORS = {
     "_factor.selected": 40,
     "_factor.cholesky": 41,
     "_factor.pivoted": 41,
+    "_factor.incomplete": 41,
     "_factor.ldl": 42,
     "_factor.lu": 42,
     "_factor.choose": 43,
@@ -85,8 +87,10 @@ FLOORS = {
     "_solver.direct": 71,
     "_solver.factorizing": 72,
     "_solver.triangular": 72,
+    "_solver.incomplete": 72,
     "_solver.auto": 73,
-    "_solver": 74,
+    "_solver.preconditioner": 74,
+    "_solver": 75,
     "": 90,
 }
 # The packages a module may take from JAX's extension interfaces.
