@@ -1,4 +1,4 @@
-"""Factors as preconditioners of lineax's iterative solvers: fewer steps, the same solutions and derivatives."""
+"""Factors as preconditioners of lineax's iterative solvers: fewer steps, the same solutions."""
 
 import equinox as eqx
 import jax

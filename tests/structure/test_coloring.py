@@ -1,4 +1,4 @@
-"""Colorings: valid by definition, optimal where a closed form says what that is, linear where rows are long."""
+"""Colorings: valid by definition, optimal where a closed form says so, linear where rows are long."""
 
 import json
 import time
