@@ -1,9 +1,9 @@
 """Solving with Jacobians that are known by their products: lineax as it is, and with Elimax's solvers.
 
 The cases of lineax's pull request 164, "diagonal primitives with no or a slow batching rule", and what
-follows from it: functions whose Jacobians are diagonal (a sine; the sine of one half and the cosine of the other; a
-sine on the host, evaluated one vector at a time), tridiagonal, or have five diagonals. Of each, one linear
-solve and one root by optimistix's Newton method, for 20 to 40,000 unknowns:
+follows from it: functions whose Jacobians are diagonal (a sine; the sine of one half and the cosine of the
+other; a sine on the host, evaluated one vector at a time), tridiagonal, or have five diagonals. Of each, one
+linear solve and one root by optimistix's Newton method, for 20 to 40,000 unknowns:
 
 - lineax: its default solver and an operator without tags, which is materialised densely; up to 2,000;
 - lineax, tagged: the same with `diagonal_tag` or `tridiagonal_tag`; lineax has none for more diagonals;
@@ -93,12 +93,15 @@ CASES = {
 }
 
 
-def options(case: Case, n: int) -> dict[str, tuple[lx.AbstractLinearSolver, frozenset[object]]]:
+Variant = tuple[lx.AbstractLinearSolver, frozenset[object]]
+
+
+def options(case: Case, n: int) -> dict[str, Variant]:
     """Solver and tags of every variant that applies."""
     pattern = ex.Pattern.band((n, n), case.reach, case.reach)
     tags = frozenset() if case.tag is None else frozenset([case.tag])
     default = lx.AutoLinearSolver(well_posed=None)
-    found = {}
+    found: dict[str, Variant] = {}
     if n <= DENSEST:
         found["lineax"] = (default, frozenset())
     if case.tag is not None:
