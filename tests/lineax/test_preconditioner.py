@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 import elimax as ex
+import preconditioned
 
 from ..helpers import assert_close
 
@@ -170,3 +171,11 @@ def test_errors():
             CG,
             options={"preconditioner": ex.preconditioner(ex.lu(convection()))},
         )
+
+
+def test_the_example_runs(capsys):
+    """Every way of preconditioning takes the same steps."""
+    preconditioned.main(["--quick"])
+    lines = [line for line in capsys.readouterr().out.splitlines() if "s a step" in line]
+    assert len(lines) == len(preconditioned.WAYS)
+    assert all(float(line.rsplit("differs by ", 1)[1]) < 1e-8 for line in lines)
