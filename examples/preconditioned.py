@@ -1,15 +1,15 @@
 """Implicit steps of a nonlinear diffusion in three dimensions, too large to factorize at every step.
 
 u_t = div(k(u) grad u) with k(u) = 1 + 4 u^2 on a cube of size^3 cells without flux through its walls. A step
-of the implicit Euler method, with k at the old values, solves with a positive definite matrix that changes from
-step to step:
+of the implicit Euler method, with k at the old values, solves with a positive definite matrix that changes
+from step to step:
 
     (I / dt + K(u_old)) u_new = u_old / dt.
 
 In three dimensions the factor of such a matrix has a hundred times as many entries as the matrix itself. The
-script takes the same steps in several ways: with a factorization at each of them; by conjugate gradients with
-the factor of the first one throughout (stale); with incomplete factors, new ones for each step, or of the first
-step; and with no preconditioner. All are one compiled `lax.scan`, whose state carries the preconditioner.
+script takes the same steps in several ways: with a factorization at each of them; by conjugate gradients
+with the factor of the first one throughout (stale); with incomplete factors, new ones for each step, or of the
+first step; and with no preconditioner. All are one compiled `lax.scan`, whose state carries the preconditioner.
 
     python examples/preconditioned.py                    # 48^3 = 110,592 cells; half a minute
     python examples/preconditioned.py --size 100 --ways "incomplete; plain"   # a million
