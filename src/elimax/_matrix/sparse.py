@@ -92,8 +92,9 @@ class SparseMatrix(Matrix):
             raise ValueError(
                 f"`matrix` must be a BCOO matrix without batch and dense dimensions, got {matrix}"
             )
-        indices = matrix.indices
-        rows, cols = index_array("indices", indices[:, 0]), index_array("indices", indices[:, 1])
+        with jax.ensure_compile_time_eval():  # slices of constants are constants inside of jit, too
+            i, j = matrix.indices[:, 0], matrix.indices[:, 1]
+        rows, cols = index_array("indices", i), index_array("indices", j)
         # BCOO pads with indices outside of the shape.
         m, n = matrix.shape
         kept = np.flatnonzero((rows < m) & (cols < n))
