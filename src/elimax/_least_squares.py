@@ -44,7 +44,7 @@ from elimax._types import as_dense
 
 
 @functools.partial(
-    jax.tree_util.register_dataclass, data_fields=("augmented",), meta_fields=("shape",)
+    jax.tree_util.register_dataclass, data_fields=("augmented", "detail"), meta_fields=("shape",)
 )
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class LeastSquares:
@@ -53,10 +53,13 @@ class LeastSquares:
     **Attributes:**
 
     - `augmented`: the LDL^H factorization of the augmented matrix.
+    - `detail`: int32; with status -1 the position of the first NaN or infinite entry in `A.values`, with -3
+      the column of A that is zero or depends on others (the row, if A has fewer rows than columns).
     - `shape`: of A.
     """
 
     augmented: LDL
+    detail: Int[Array, ""]
     shape: tuple[int, int]
 
     @property
@@ -89,15 +92,11 @@ class LeastSquares:
         **Cost:** one refined solve with the augmented matrix.
         """
         F = self.augmented
-        m, n = self.shape
-        line = "column" if m >= n else "row"
-        sentence = RANK_DEFICIENT_SENTENCE.replace("{line}", line)
         staged = is_staged(F.status)
         if F.throw and not staged:
-            check(int(F.status), int(F.detail) - max(m, n), perturbed_sentence=sentence)
-        dependent = F.detail - max(m, n)
+            check(int(F.status), int(self.detail), perturbed_sentence=self.sentence)
         right = self._right_hand_side(b, transpose)
-        right = guard(right, F.status, dependent, F.throw and staged, sentence)
+        right = guard(right, F.status, self.detail, F.throw and staged, self.sentence)
         return self._solution(F.solve(right), transpose)
 
     def solve_checked(
@@ -114,6 +113,12 @@ class LeastSquares:
         x, status, error = self.augmented.solve_checked(self._right_hand_side(b, transpose))
         status = jnp.where(self.status == 0, status, self.status)
         return Solution(self._solution(x, transpose), status, error)
+
+    @property
+    def sentence(self) -> str:
+        """What tells a rank that is not full."""
+        line = "column" if self.shape[0] >= self.shape[1] else "row"
+        return RANK_DEFICIENT_SENTENCE.replace("{line}", line)
 
     # K is [I A; A^H -d^2 I] or [I A^H; A -d^2 I]: b stands beside the rows of A, x beside its columns, and
     # x = S^H K^-1 R b for the embeddings R and S of both. As K is Hermitian, x^T = conj(R^H K^-1 S conj(.)).
@@ -192,8 +197,10 @@ def least_squares(
     larger, smaller = max(A.shape), min(A.shape)
     damped = jnp.full(smaller, -(damping.astype(A.values.real.dtype) ** 2)).astype(A.dtype)
     values = jnp.concatenate([jnp.ones(larger, A.dtype), A.values, damped])
-    K = SymmetricMatrix(pattern, scatter(values, index_map))
-    return LeastSquares(ldl(K, symbolic, throw=throw), A.shape)
+    F = ldl(SymmetricMatrix(pattern, scatter(values, index_map)), symbolic, throw=throw)
+    entry = jnp.argmax(~jnp.isfinite(A.values)) if A.nnz else jnp.zeros((), int)
+    detail = jnp.where(F.status == NOT_FINITE, entry.astype(jnp.int32), F.detail - larger)
+    return LeastSquares(F, detail, A.shape)
 
 
 def lstsq(

@@ -47,10 +47,24 @@ REFINEMENT_STAGNATED_SENTENCE = (
     "them, analyze(A, kind=...), and pass symbolic=. With throw=False the solution is NaN; `solve_checked` "
     "returns the best one with its error."
 )
+SINGULAR_SENTENCE = (
+    "elimax: the matrix is singular, or so within rounding: the pivot of column {column}, the first of such, "
+    "vanished, and refinement found no solution. Usual causes: (a) the column is zero or depends on "
+    "others; (b) the pivot sequence does not fit the values: analyze the matrix with them, "
+    "analyze(A, kind=...), and pass symbolic= to the solver; (c) float32 is too short for its condition "
+    "number. With throw=False the solution is NaN, and in its statistics `status` is -3, `detail` the column."
+)
 ZERO_DIAGONAL_SENTENCE = (
     "elimax: the triangular matrix is singular: the diagonal entry of column {column} is zero or "
-    "missing. Pass unit_diagonal=True if ones are implied; with throw=False the solution is NaN "
-    "and the status is 1 + column."
+    "missing. Pass unit_diagonal=True if ones are implied (lineax: tag the operator with "
+    "unit_diagonal_tag); with throw=False the solution is NaN and the status is 1 + column."
+)
+NOT_FINITE_VECTOR_SENTENCE = (
+    "elimax: the right-hand side has a NaN or infinite value; nothing is wrong with the matrix."
+)
+OVERFLOW_SENTENCE = (
+    "elimax: the solution overflows: matrix and right-hand side are finite, but some entry of the solution "
+    "is not. Scale the problem, or compute in float64."
 )
 
 

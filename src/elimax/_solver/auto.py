@@ -7,11 +7,13 @@ import lineax as lx
 from jaxtyping import Array, PyTree
 
 from elimax._operator import materialise
+from elimax._solver.direct import DirectSolver, State, check_pattern
 from elimax._solver.factorizing import (
     SparseCholesky,
     SparseLDL,
     SparseLSTSQ,
     SparseLU,
+    check_ordering,
     is_self_adjoint,
 )
 from elimax._solver.triangular import SparseTriangular
@@ -21,16 +23,19 @@ from elimax._structure.pattern import Pattern
 class AutoState(eqx.Module):
     """The solver that was chosen, and its state."""
 
-    solver: lx.AbstractLinearSolver = eqx.field(static=True)
-    state: PyTree
+    solver: DirectSolver = eqx.field(static=True)
+    state: State
+
+    @property
+    def factor(self) -> Any:
+        return self.state.factor
 
 
 class AutoSparse(lx.AbstractLinearSolver[AutoState]):
     """The sparse solver that fits the operator, by its pattern and its tags:
 
     - not square: `SparseLSTSQ`;
-    - diagonal: lineax's own `Diagonal`;
-    - lower or upper triangular: `SparseTriangular`;
+    - diagonal, lower or upper triangular: `SparseTriangular`;
     - positive or negative definite: `SparseCholesky`;
     - symmetric or Hermitian: `SparseLDL`;
     - any other: `SparseLU`.
@@ -44,15 +49,17 @@ class AutoSparse(lx.AbstractLinearSolver[AutoState]):
     pattern: Pattern | None = eqx.field(static=True, default=None, kw_only=True)
     ordering: str = eqx.field(static=True, default="auto", kw_only=True)
 
-    def select_solver(self, operator: lx.AbstractLinearOperator) -> lx.AbstractLinearSolver:
+    def __check_init__(self) -> None:
+        check_pattern(self.pattern)
+        check_ordering(self.ordering)
+
+    def select_solver(self, operator: lx.AbstractLinearOperator) -> DirectSolver:
         """The solver that `init` takes for an operator with these structures, pattern and tags."""
         return self._select(materialise(operator, self.pattern))
 
-    def _select(self, operator: lx.AbstractLinearOperator) -> lx.AbstractLinearSolver:
+    def _select(self, operator: lx.AbstractLinearOperator) -> DirectSolver:
         if operator.in_size() != operator.out_size():
             return SparseLSTSQ(ordering=self.ordering)
-        if lx.is_diagonal(operator):
-            return lx.Diagonal(well_posed=True)
         if lx.is_lower_triangular(operator) or lx.is_upper_triangular(operator):
             return SparseTriangular()
         if lx.is_positive_semidefinite(operator) or lx.is_negative_semidefinite(operator):

@@ -67,6 +67,15 @@ class Outcome(NamedTuple):
     backward_error: Float[Array, ""]
 
 
+def check_pattern(pattern: Any) -> None:
+    """Raises `TypeError` for a pattern of a solver that is none."""
+    if not (pattern is None or isinstance(pattern, Pattern)):
+        raise TypeError(
+            f"`pattern` must be an elimax.Pattern, got {type(pattern).__name__}; Pattern.from_coo makes one "
+            "of the places of the nonzeros"
+        )
+
+
 Solve = Callable[[Any, Inexact[Array, " m"], bool], Outcome]
 
 
@@ -78,6 +87,9 @@ class DirectSolver(lx.AbstractLinearSolver[State[F]], Generic[F]):
     """
 
     pattern: Pattern | None = eqx.field(static=True, default=None, kw_only=True)
+
+    def __check_init__(self) -> None:
+        check_pattern(self.pattern)
 
     @abc.abstractmethod
     def _factorize(self, matrix: Matrix, operator: lx.AbstractLinearOperator) -> F:

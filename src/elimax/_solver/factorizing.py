@@ -14,6 +14,7 @@ from elimax._factor.pivoted import Solution
 from elimax._least_squares import LeastSquares, least_squares
 from elimax._matrix import SparseMatrix, SymmetricMatrix
 from elimax._solver.direct import DirectSolver, F, Outcome, State
+from elimax._solver.result import sentences
 from elimax._structure.assembly import block
 from elimax._structure.lu_symbolic import LUSymbolic
 from elimax._structure.pattern import Pattern
@@ -32,11 +33,16 @@ class _Factorizing(DirectSolver[F]):
     ordering: str = eqx.field(static=True, default="auto", kw_only=True)
 
     def __check_init__(self) -> None:
-        if not isinstance(self.ordering, str):
-            raise TypeError(
-                f"`ordering` must be a name, got {type(self.ordering).__name__}; a permutation goes with "
-                "symbolic=elimax.analyze(P, kind=..., ordering=permutation)"
-            )
+        check_ordering(self.ordering)
+
+
+def check_ordering(ordering: Any) -> None:
+    """Raises `TypeError` for an ordering of a solver that is not a name."""
+    if not isinstance(ordering, str):
+        raise TypeError(
+            f"`ordering` must be a name, got {type(ordering).__name__}; a permutation goes with "
+            "symbolic=elimax.analyze(P, kind=..., ordering=permutation)"
+        )
 
 
 class SparseCholesky(_Factorizing[Cholesky]):
@@ -94,15 +100,16 @@ class _Pivoting(_Factorizing[F]):
 
     backward_error: float | None = eqx.field(static=True, default=None, kw_only=True)
 
-    def _outcome(self, solution: Solution, factor: LDL | LU) -> Outcome:
+    def _outcome(self, solution: Solution, factor: LDL | LU | LeastSquares) -> Outcome:
         """NaN where the solution is not accurate. Perturbed pivots alone are no failure."""
         x, status, error = solution
         stagnated = jnp.int32(_results.REFINEMENT_STAGNATED)
         if self.backward_error is not None:
             measured = jnp.where(error <= self.backward_error, jnp.int32(0), stagnated)
             status = jnp.where((status == 0) | (status == stagnated), measured, status)
-        not_finite = jnp.int32(_results.NOT_FINITE)
-        status = jnp.where(factor.status == not_finite, not_finite, status)
+        # What the factor tells says more than that refinement stagnated.
+        failed = (status != 0) | (factor.status == _results.NOT_FINITE)
+        status = jnp.where(failed & (factor.status != 0), factor.status, status)
         x = x * jnp.where(status == 0, 1, jnp.nan).astype(error.dtype)
         return Outcome(x, status, factor.detail, error)
 
@@ -130,15 +137,12 @@ class SparseLDL(_Pivoting[LDL]):
 
     symbolic: Symbolic | None = eqx.field(static=True, default=None, kw_only=True)
 
-    def _check(self, operator: lx.AbstractLinearOperator) -> None:
-        super()._check(operator)
-        if not is_self_adjoint(operator):
+    def _factorize(self, matrix: Any, operator: lx.AbstractLinearOperator) -> LDL:
+        if not (isinstance(matrix, SymmetricMatrix) or is_self_adjoint(operator)):
             raise ValueError(
                 "`SparseLDL` may only be used for symmetric operators; tag this one with "
                 "lineax.symmetric_tag, or use SparseLU"
             )
-
-    def _factorize(self, matrix: Any, operator: lx.AbstractLinearOperator) -> LDL:
         A = _symmetric(matrix, hermitian=not lx.is_symmetric(operator))
         return ldl(A, self.symbolic, self.ordering, throw=False)
 
@@ -221,7 +225,12 @@ class SparseLSTSQ(_Pivoting[LeastSquares]):
         return least_squares(A, symbolic=self.symbolic, ordering=self.ordering, throw=False)
 
     def _solve(self, factor: LeastSquares, b: Inexact[Array, " m"], transpose: bool) -> Outcome:
-        return self._outcome(factor.solve_checked(b, transpose=transpose), factor.augmented)
+        return self._outcome(factor.solve_checked(b, transpose=transpose), factor)
+
+
+@sentences.register
+def _of_least_squares(factor: LeastSquares) -> dict[str, str]:
+    return {"perturbed_sentence": factor.sentence}
 
 
 def _unchecked(x: Inexact[Array, " n"], factor: Cholesky | LDL | LU) -> Outcome:

@@ -1,5 +1,8 @@
 """How a solve went, in the words of lineax and in our own."""
 
+import functools
+from typing import Any
+
 import lineax as lx
 import numpy as np
 from jaxtyping import Array, Int
@@ -16,6 +19,14 @@ def lineax_result(status: Int[Array, ""]) -> lx.RESULTS:
     return lx.RESULTS.where(status == 0, lx.RESULTS.successful, failed)
 
 
+@functools.singledispatch
+def sentences(factor: Any) -> dict[str, str]:
+    """Those by which `check_solution` tells what went wrong with a kind of factor, as `_results.check` takes
+    them."""
+    del factor
+    return {"perturbed_sentence": _results.SINGULAR_SENTENCE}
+
+
 def check_solution(solution: lx.Solution) -> lx.Solution:
     """The solution itself if it was successful; otherwise the error that says what lineax's result does not.
 
@@ -26,25 +37,32 @@ def check_solution(solution: lx.Solution) -> lx.Solution:
 
     - `solution`: what `lx.linear_solve` returned for a solver of Elimax.
 
-    **Raises:** `FactorizationError` if a solve failed, the first one of a batch; `TypeError` if the solution
-    stems from another solver.
+    **Raises:** `FactorizationError` if a solve failed, the first one of a batch; `TypeError` if one failed
+    that stems from another solver.
     """
-    if "status" not in solution.stats:
+    failures = np.asarray(solution.result != lx.RESULTS.successful)
+    if not failures.any():
+        return solution
+    if not {"status", "detail", "backward_error"} <= set(solution.stats):
         raise TypeError(
             "`solution` must stem from a solver of Elimax, whose statistics have a status, got "
             f"{sorted(solution.stats)}"
         )
-    status, detail = np.broadcast_arrays(
-        np.atleast_1d(solution.stats["status"]), np.atleast_1d(solution.stats["detail"])
+    told = (
+        solution.result == lx.RESULTS.nonfinite_input,
+        *(solution.stats[name] for name in ("status", "detail", "backward_error")),
     )
-    failed = np.flatnonzero(status)
-    if failed.size:
-        first = failed[0]
-        error = np.broadcast_to(solution.stats["backward_error"], status.shape).flat[first]
-        code = int(status.flat[first])
-        if code == _results.REFINEMENT_STAGNATED:
-            raise _results.FactorizationError(
-                _results.REFINEMENT_STAGNATED_SENTENCE, error=float(error)
-            )
-        _results.check(code, int(detail.flat[first]))
+    first = np.flatnonzero(failures)[0]
+    not_finite, status, detail, error = (
+        np.broadcast_to(np.asarray(x), failures.shape).flat[first] for x in told
+    )
+    if not_finite and status != _results.NOT_FINITE:
+        raise _results.FactorizationError(_results.NOT_FINITE_VECTOR_SENTENCE)
+    if status == 0:
+        raise _results.FactorizationError(_results.OVERFLOW_SENTENCE)
+    if status == _results.REFINEMENT_STAGNATED:
+        raise _results.FactorizationError(
+            _results.REFINEMENT_STAGNATED_SENTENCE, error=float(error)
+        )
+    _results.check(int(status), int(detail), **sentences(solution.state.factor))
     return solution

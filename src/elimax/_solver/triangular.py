@@ -11,6 +11,7 @@ from jaxtyping import Array, Inexact
 from elimax import _results
 from elimax._matrix import SparseMatrix
 from elimax._solver.direct import DirectSolver, Outcome
+from elimax._solver.result import sentences
 from elimax._triangular import triangular_solve
 
 
@@ -27,7 +28,8 @@ class Triangle(eqx.Module):
 
 
 class SparseTriangular(DirectSolver[Triangle]):
-    """Substitution, for operators that are known to be lower or upper triangular.
+    """Substitution, for operators that are known to be lower or upper triangular; division by the diagonal
+    for those that have no other entries.
 
     **Arguments** (by keyword):
 
@@ -53,10 +55,14 @@ class SparseTriangular(DirectSolver[Triangle]):
         return Triangle(matrix.to_general(), lower, unit_diagonal)
 
     def _solve(self, factor: Triangle, b: Inexact[Array, " n"], transpose: bool) -> Outcome:
-        options = {"lower": factor.lower, "unit_diagonal": factor.unit_diagonal}
-        x = triangular_solve(factor.matrix, b, transpose=transpose, throw=False, **options)
+        diagonal = factor.matrix.diagonal()
+        if factor.matrix.pattern.bandwidths == (0, 0):
+            x = b if factor.unit_diagonal else b / diagonal
+        else:
+            options = {"lower": factor.lower, "unit_diagonal": factor.unit_diagonal}
+            x = triangular_solve(factor.matrix, b, transpose=transpose, throw=False, **options)
         not_finite = ~jnp.isfinite(factor.matrix.values)
-        zero = (factor.matrix.diagonal() == 0) & (not factor.unit_diagonal)
+        zero = (diagonal == 0) & (not factor.unit_diagonal)
         status = jnp.where(zero.any(), 1 + _first(zero), 0)
         status = jnp.where(not_finite.any(), _results.NOT_FINITE, status)
         nan = jnp.full((), jnp.nan, b.real.dtype)
@@ -66,3 +72,8 @@ class SparseTriangular(DirectSolver[Triangle]):
 def _first(flags: Array) -> Array:
     """The position of the first true flag, or 0."""
     return jnp.argmax(flags) if flags.size else jnp.zeros((), int)
+
+
+@sentences.register
+def _of_a_triangle(factor: Triangle) -> dict[str, str]:
+    return {"pivot_sentence": _results.ZERO_DIAGONAL_SENTENCE}
