@@ -33,7 +33,7 @@ from elimax._factor.right_hand_side import as_columns
 from elimax._matrix import SparseMatrix, SymmetricMatrix
 from elimax._primitive.define import is_staged
 from elimax._primitive.guard import guard
-from elimax._primitive.product import scatter
+from elimax._primitive.product import gather, scatter
 from elimax._results import NOT_FINITE, RANK_DEFICIENT_SENTENCE, check
 from elimax._structure.index_map import IndexMap
 from elimax._structure.ordering import Ordering, order
@@ -44,7 +44,9 @@ from elimax._types import as_dense
 
 
 @functools.partial(
-    jax.tree_util.register_dataclass, data_fields=("augmented", "detail"), meta_fields=("shape",)
+    jax.tree_util.register_dataclass,
+    data_fields=("augmented", "scale", "detail"),
+    meta_fields=("shape",),
 )
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class LeastSquares:
@@ -52,13 +54,16 @@ class LeastSquares:
 
     **Attributes:**
 
-    - `augmented`: the LDL^H factorization of the augmented matrix.
+    - `augmented`: the LDL^H factorization of the augmented matrix of A S (of S A, if A has fewer rows than
+      columns).
+    - `scale`: the diagonal of S, powers of two that make the largest entries of columns (rows) about 1.
     - `detail`: int32; with status -1 the position of the first NaN or infinite entry in `A.values`, with -3
       the column of A that is zero or depends on others (the row, if A has fewer rows than columns).
     - `shape`: of A.
     """
 
     augmented: LDL
+    scale: Float[Array, " smaller"]
     detail: Int[Array, ""]
     shape: tuple[int, int]
 
@@ -129,16 +134,25 @@ class LeastSquares:
         of_rows, of_columns = (slice(m), slice(m, None)) if m >= n else (slice(n, None), slice(n))
         return (of_columns, of_rows) if transpose else (of_rows, of_columns)
 
+    def _is_scaled(self, right: bool) -> bool:
+        """Whether the smaller part of the augmented system holds what is to the right of A, or its left."""
+        m, n = self.shape
+        return right == (m >= n)
+
     def _right_hand_side(self, b: Any, transpose: bool) -> Array:
         m, n = self.shape
         b = as_dense("`b`", b)
         columns = as_columns(b, n if transpose else m, self.augmented.dtype)
+        if self._is_scaled(transpose):
+            columns = columns * self.scale[:, None].astype(columns.real.dtype)
         right = jnp.zeros((m + n, columns.shape[1]), columns.dtype)
         right = right.at[self._slots(transpose)[0]].set(jnp.conj(columns) if transpose else columns)
         return right.reshape(m + n, *b.shape[1:])
 
     def _solution(self, x: Array, transpose: bool) -> Array:
         x = x[self._slots(transpose)[1]]
+        if self._is_scaled(not transpose):
+            x = x * self.scale.reshape(-1, *(1,) * (x.ndim - 1)).astype(x.real.dtype)
         return jnp.conj(x) if transpose else x
 
     def __repr__(self) -> str:
@@ -195,12 +209,28 @@ def least_squares(
     if symbolic is None:
         symbolic = _analyze(A.pattern, ordering)
     larger, smaller = max(A.shape), min(A.shape)
-    damped = jnp.full(smaller, -(damping.astype(A.values.real.dtype) ** 2)).astype(A.dtype)
-    values = jnp.concatenate([jnp.ones(larger, A.dtype), A.values, damped])
+    S = _scale(A)
+    # Rows of [I A] where A is large would be scaled until their ones are no pivots any more.
+    line = A.pattern.columns if A.shape[0] >= A.shape[1] else A.pattern.rows
+    scaled = A.values * gather(S, IndexMap(line, smaller))
+    damped = -((damping.astype(A.values.real.dtype) * S) ** 2).astype(A.dtype)
+    values = jnp.concatenate([jnp.ones(larger, A.dtype), scaled, damped])
     F = ldl(SymmetricMatrix(pattern, scatter(values, index_map)), symbolic, throw=throw)
     entry = jnp.argmax(~jnp.isfinite(A.values)) if A.nnz else jnp.zeros((), int)
     detail = jnp.where(F.status == NOT_FINITE, entry.astype(jnp.int32), F.detail - larger)
-    return LeastSquares(F, detail, A.shape)
+    return LeastSquares(F, S, detail, A.shape)
+
+
+def _scale(A: SparseMatrix) -> Float[Array, " smaller"]:
+    """Powers of two, one for each column (row, if there are fewer): its largest entry times that is in
+    [1/2, 1). It has no derivative."""
+    m, n = A.shape
+    line = A.pattern.columns if m >= n else A.pattern.rows
+    size = jnp.abs(jax.lax.stop_gradient(A.values))
+    largest = jax.ops.segment_max(size, line, min(m, n))
+    regular = (largest > 0) & jnp.isfinite(largest)
+    exponent = jnp.frexp(jnp.where(regular, largest, 0.5))[1]
+    return jnp.ldexp(jnp.ones_like(largest), -exponent)
 
 
 def lstsq(

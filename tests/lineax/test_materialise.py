@@ -13,7 +13,7 @@ from jax.interpreters import ad, mlir
 
 import elimax as ex
 from elimax._jacobian import compressed
-from elimax._operator import assemble
+from elimax._operator import products
 
 from ..helpers import assert_close
 
@@ -365,7 +365,48 @@ def test_errors():
         ex.materialise(operator, ex.Pattern.eye(5))
     with pytest.raises(TypeError, match="`pattern` must be a Pattern, got ndarray"):
         ex.materialise(operator, np.eye(N))
-    big = lx.JacobianLinearOperator(stencil, jnp.ones(100_000))
-    assert 100_000**2 > assemble.DENSEST
-    with pytest.raises(ValueError, match="is not known, and a dense matrix of that size"):
+    big = lx.JacobianLinearOperator(lambda x, _: jnp.cumsum(x), jnp.ones(100_000))
+    assert 100_000**2 > products.DENSEST
+    with pytest.raises(
+        ValueError, match="could not be found, and as a dense matrix it would be too"
+    ):
         lx.linear_solve(big, jnp.ones(100_000), ex.SparseLU())
+    with pytest.raises(ValueError, match="reads entries whose positions are not known"):
+        jax.jit(
+            lambda i: ex.materialise(
+                lx.JacobianLinearOperator(lambda x, _: x[i] * x, jnp.ones(100_000))
+            )
+        )(jnp.arange(100_000))
+
+
+# -- patterns that nobody gave
+
+
+def test_patterns_are_found(rng):
+    """A hundred thousand unknowns and no pattern; by columns and by rows, in and outside of jit."""
+    n = 100_000
+    x = jnp.asarray(rng.normal(size=n))
+
+    def solve(x, f=stencil, jac=None):
+        operator = lx.JacobianLinearOperator(f, x, jac=jac)
+        return lx.linear_solve(operator - 9.0 * identity, x, ex.SparseLU(), throw=False).value
+
+    identity = lx.IdentityLinearOperator(jax.eval_shape(lambda: x))
+    expected = jax.jit(solve)(x)
+    product = jax.jvp(stencil, (x,), (expected,))[1]
+    assert_close(product - 9 * expected, x, 1e-12)
+    rows = jax.jit(lambda x: solve(x, reverse_only(stencil), "bwd"))(x)
+    assert_close(rows, expected, 1e-12)
+    found = ex.materialise(lx.JacobianLinearOperator(stencil, x)).matrix.pattern
+    assert found.nnz == 3 * n and found.bandwidths == (n - 1, n - 1)
+
+
+def test_a_pattern_that_lacks_entries_is_not_used(rng, monkeypatch):
+    """A rule that were wrong would show: as NaN, never as a wrong solution."""
+    monkeypatch.setattr(products, "linear_pattern", lambda *args: ex.Pattern.band((N, N), 1, 1))
+    x = jnp.asarray(rng.normal(size=N))
+    operator = lx.JacobianLinearOperator(stencil, x)
+    assert jnp.isnan(ex.materialise(operator).matrix.values).all()
+    solution = lx.linear_solve(operator, x, ex.SparseLU(), throw=False)
+    assert solution.result != lx.RESULTS.successful
+    assert jnp.isnan(solution.value).all()

@@ -9,17 +9,14 @@ from typing import Any
 
 import jax.numpy as jnp
 import lineax as lx
-from jaxtyping import Array, Inexact
 
 from elimax._jacobian.compressed import read_off
 from elimax._matrix import SparseMatrix, SymmetricMatrix
+from elimax._operator.products import differing_rows, found_pattern, known_pattern, product_of
 from elimax._operator.space import Space
 from elimax._operator.sparse import SparseLinearOperator
 from elimax._structure.coloring import color_columns
 from elimax._structure.pattern import Pattern
-
-# The largest dense pattern that is taken where none is known, in entries.
-DENSEST = 2**24
 
 
 @functools.singledispatch
@@ -31,9 +28,9 @@ def sparse_matrix(
     **Arguments:**
 
     - `operator`: any operator of lineax, or one of the user's own with a method `mv`.
-    - `pattern`: where its nonzeros are, if no tag of the operator tells.
+    - `pattern`: where its nonzeros are, if no tag of the operator tells; if None, what its program tells.
 
-    **Raises:** `ValueError` if the pattern does not have the operator's shape, or if none is known and a
+    **Raises:** `ValueError` if the pattern does not have the operator's shape, or if none is found and a
     dense one would be too large.
 
     **Derivative:** that of the operator's entries, or of its products.
@@ -44,46 +41,21 @@ def sparse_matrix(
 
 
 def _by_products(operator: lx.AbstractLinearOperator, pattern: Pattern | None) -> SparseMatrix:
-    columns, rows = Space.of(operator.in_structure()), Space.of(operator.out_structure())
-    linear = lx.linearise(operator) if isinstance(operator, lx.JacobianLinearOperator) else operator
-
-    def product(x: Inexact[Array, " n"]) -> Inexact[Array, " m"]:
-        return rows.ravel("the operator's product", linear.mv(columns.unravel(x)))
-
+    product, columns = product_of(operator), Space.of(operator.in_structure())
     if lx.is_diagonal(operator):
         return SparseMatrix.diags(product(jnp.ones(columns.size, columns.dtype)))
     whole = known_pattern(operator, pattern)
     if getattr(operator, "jac", None) == "bwd" and not lx.is_symmetric(operator):
         # By rows: the transpose of such an operator is its vector-Jacobian product.
         transposed = lx.FunctionLinearOperator(operator.T.mv, operator.out_structure())
-        return _by_products(transposed, whole.transpose()[0]).T
-    coloring = color_columns(whole)
-    return SparseMatrix(coloring.pattern, read_off(product, coloring, columns.dtype))
-
-
-def known_pattern(operator: lx.AbstractLinearOperator, pattern: Pattern | None) -> Pattern:
-    """The pattern of an operator: of its tags, the given one, or a dense one if that is small enough."""
-    shape = (operator.out_size(), operator.in_size())
-    tagged = [tag for tag in getattr(operator, "tags", ()) if isinstance(tag, Pattern)]
-    if tagged:
-        pattern = functools.reduce(Pattern.intersection, tagged)
-    elif lx.is_tridiagonal(operator):
-        pattern = Pattern.band(shape, 1, 1)
-    if pattern is None:
-        if shape[0] * shape[1] > DENSEST:
-            raise ValueError(
-                f"the sparsity pattern of this {type(operator).__name__} of shape {shape} is not known, and "
-                "a dense matrix of that size would be too large: tag the operator with its pattern, tags=P, "
-                "or pass pattern=P, for P an elimax.Pattern"
-            )
-        return Pattern.dense(shape)
-    if not isinstance(pattern, Pattern):
-        raise TypeError(f"`pattern` must be a Pattern, got {type(pattern).__name__}")
-    if pattern.shape != shape:
-        raise ValueError(
-            f"`pattern` must have the shape of the operator, {shape}, got {pattern.shape}"
-        )
-    return pattern.to_general()[0]
+        return _by_products(transposed, None if whole is None else whole.transpose()[0]).T
+    coloring = color_columns(found_pattern(operator) if whole is None else whole)
+    A = SparseMatrix(coloring.pattern, read_off(product, coloring, columns.dtype))
+    if whole is not None or A.nnz == A.shape[0] * A.shape[1]:
+        return A
+    # What was found by a table of rules is not trusted blindly: one more product, and NaN if it differs.
+    wrong, _ = differing_rows(A, product, columns.dtype)
+    return A.with_values(A.values * jnp.where(wrong.any(), jnp.nan, 1).astype(A.values.real.dtype))
 
 
 @sparse_matrix.register
@@ -96,7 +68,9 @@ def _sparse(operator: SparseLinearOperator, pattern: Pattern | None = None) -> A
 def _dense(operator: Any, pattern: Pattern | None = None) -> SparseMatrix:
     if lx.is_diagonal(operator):
         return SparseMatrix.diags(lx.diagonal(operator))
-    return SparseMatrix.from_dense(operator.as_matrix(), known_pattern(operator, pattern))
+    shape = (operator.out_size(), operator.in_size())
+    whole = known_pattern(operator, pattern) or Pattern.dense(shape)
+    return SparseMatrix.from_dense(operator.as_matrix(), whole)
 
 
 @sparse_matrix.register

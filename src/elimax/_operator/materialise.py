@@ -6,12 +6,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
-import numpy as np
 from jaxtyping import Array, Inexact
 
 from elimax._jacobian.compressed import read_off
 from elimax._matrix import SparseMatrix, SymmetricMatrix
-from elimax._operator.assemble import known_pattern, sparse_matrix
+from elimax._operator.assemble import sparse_matrix
+from elimax._operator.products import differing_rows, found_pattern, known_pattern, product_of
 from elimax._operator.space import Space
 from elimax._operator.sparse import SparseLinearOperator
 from elimax._primitive.define import is_staged
@@ -45,11 +45,13 @@ def materialise(
         - diagonal (by `lx.diagonal_tag`) takes one product, and one vector-Jacobian product if `jac="bwd"`;
         - tridiagonal (by `lx.tridiagonal_tag`) takes three;
         - tagged with a `Pattern`, `tags=P`, takes one for each color of the pattern: as many as there are
-          diagonals for `Pattern.band`.
+          diagonals for `Pattern.band`;
+        - anything else is traced to find its pattern, and then takes one more product to check it: the values
+          are NaN if it should lack anything.
       Products are evaluated together where all they call has a batching rule, and one by one where something
       has none, or works element by element (`jax.pure_callback`, foreign functions).
-    - `pattern`: where the nonzeros are, if no tag tells; a dense one, if that is not too large, if None. Rows
-        and columns count the elements of output and input as `jax.tree` flattens them.
+    - `pattern`: where the nonzeros are, if no tag tells; found by tracing the operator if None. Rows and
+        columns count the elements of output and input as `jax.tree` flattens them.
     - `verify`: compare with one more product, by a random vector, and fail if an entry is missing.
 
     **Returns:** `lx.DiagonalLinearOperator` for a diagonal operator whose input and output structures agree,
@@ -77,7 +79,7 @@ def materialise(
             )
     matrix = sparse_matrix(operator, pattern)
     if verify:
-        matrix = _verified(matrix, operator, columns, rows)
+        matrix = _verified(matrix, operator)
     # A 1 x 1 operator between different structures is diagonal, but lineax takes no tag for that.
     tags = (
         {tag for has, tag in PROPERTIES if has(operator)}
@@ -118,38 +120,24 @@ def diagonal(
     if isinstance(operator, lx.JacobianLinearOperator):
         # By rows or by columns, the diagonal is the same.
         operator = operator.T if operator.jac == "bwd" else operator
-    whole = known_pattern(operator, pattern)
-    coloring = color_diagonal(whole)
-    linear = lx.linearise(operator)
-    source, target = Space.of(linear.in_structure()), Space.of(linear.out_structure())
-
-    def product(x: Inexact[Array, " n"]) -> Inexact[Array, " n"]:
-        return target.ravel("the operator's product", linear.mv(source.unravel(x)))
-
-    return SparseMatrix(coloring.pattern, read_off(product, coloring, source.dtype)).diagonal()
+    coloring = color_diagonal(known_pattern(operator, pattern) or found_pattern(operator))
+    source = Space.of(operator.in_structure())
+    values = read_off(product_of(operator), coloring, source.dtype)
+    return SparseMatrix(coloring.pattern, values).diagonal()
 
 
-def _verified(
-    matrix: Any, operator: lx.AbstractLinearOperator, columns: Space, rows: Space
-) -> SparseMatrix | SymmetricMatrix:
-    """The matrix, if it maps a random vector as the operator does."""
-    real = np.finfo(columns.dtype)
-    x = jax.random.normal(jax.random.key(0), (columns.size,), columns.dtype)
-    expected = rows.ravel("the operator's product", operator.mv(columns.unravel(x)))
-    difference = jnp.abs(matrix @ x - expected)
-    magnitudes = matrix.with_values(jnp.abs(matrix.values).astype(matrix.dtype)) @ jnp.abs(x)
-    allowed = jnp.sqrt(real.eps) * (jnp.abs(magnitudes) + jnp.max(jnp.abs(expected), initial=0))
-    wrong = ~(difference <= allowed)
-    if not is_staged(wrong):
-        if bool(wrong.any()):
-            raise ValueError(
-                f"`pattern` lacks entries of the operator: row {int(jnp.argmax(wrong))} of its product with "
-                f"a random vector differs by {float(difference[jnp.argmax(wrong)]):.2g}"
-            )
-        return matrix
-    values = eqx.error_if(
-        matrix.values,
-        wrong,
-        "elimax: `pattern` lacks entries of the operator that was materialised",
+def _verified(matrix: Any, operator: lx.AbstractLinearOperator) -> SparseMatrix | SymmetricMatrix:
+    """The matrix, if it maps a vector as the operator does."""
+    wrong, difference = differing_rows(
+        matrix, product_of(operator), Space.of(operator.in_structure()).dtype
     )
-    return matrix.with_values(values)
+    if is_staged(wrong):
+        message = "elimax: `pattern` lacks entries of the operator that was materialised"
+        return matrix.with_values(eqx.error_if(matrix.values, wrong, message))
+    if bool(wrong.any()):
+        row = int(jnp.argmax(wrong))
+        raise ValueError(
+            f"`pattern` lacks entries of the operator: row {row} of its product with a vector differs by "
+            f"{float(difference[row]):.2g}"
+        )
+    return matrix

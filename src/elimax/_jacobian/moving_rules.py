@@ -1,0 +1,131 @@
+"""Primitives that move elements, or combine them one by one."""
+
+import math
+
+import numpy as np
+
+from elimax._jacobian.dependence import MISSING, Dependence, stack, take, union
+from elimax._jacobian.equation import Equation, Results, moved, rule
+from elimax._structure.index_map import ZERO
+
+# -- element by element
+
+
+@rule("copy", "copy_p", "convert_element_type", "reduce_precision", "optimization_barrier")
+@rule("neg", "real", "imag", "conj", "squeeze", "expand_dims", "device_put")
+@rule("sharding_constraint", "pvary", "transfer", "mul", "div", "add", "add_any", "sub", "complex")
+@rule("add_jaxvals", "reshard")
+def _elementwise(e: Equation) -> Results:
+    if (
+        len(e.results) == len(e.operands) and len(e.results) > 1
+    ):  # each operand has a result of its own
+        return list(e.dependences)
+    return [union([_spread(e, k) for k in range(len(e.operands))])]
+
+
+def _spread(e: Equation, operand: int) -> Dependence | None:
+    """An operand as wide as the result: axes of length 1, and missing ones, go with every element."""
+    D, shape = e.dependences[operand], e.results[0].shape
+    if D is None or math.prod(e.operands[operand].shape) == math.prod(shape):
+        return D
+    return take(D, np.broadcast_to(e.positions(operand), shape))
+
+
+@rule("select_n")
+def _select(e: Equation) -> Results:
+    cases = [_spread(e, k) for k in range(1, len(e.operands))]
+    which = e.constant(0)
+    if which is not None:  # then each element is that of one case
+        which = np.broadcast_to(which, e.results[0].shape).astype(int)
+        index = np.arange(which.size).reshape(which.shape)
+        cases = [moved(D, np.where(which == k, index, MISSING)) for k, D in enumerate(cases)]
+    return [union(cases)]
+
+
+# -- index maps
+
+
+@rule("reshape")
+def _reshape(e: Equation) -> Results:
+    order = e.params["dimensions"]
+    return [e.only if order is None else take(e.only, e.positions().transpose(order))]
+
+
+@rule("tile")
+def _tile(e: Equation) -> Results:
+    return [take(e.only, np.tile(e.positions(), e.params["reps"]))]
+
+
+@rule("transpose")
+def _transpose(e: Equation) -> Results:
+    return [take(e.only, e.positions().transpose(e.params["permutation"]))]
+
+
+@rule("rev")
+def _rev(e: Equation) -> Results:
+    return [take(e.only, np.flip(e.positions(), e.params["dimensions"]))]
+
+
+@rule("broadcast_in_dim")
+def _broadcast(e: Equation) -> Results:
+    shape, where = e.params["shape"], e.params["broadcast_dimensions"]
+    placed = [1] * len(shape)
+    for axis, dimension in enumerate(where):
+        placed[dimension] = e.operands[0].shape[axis]
+    return [take(e.only, np.broadcast_to(e.positions().reshape(placed), shape))]
+
+
+@rule("slice")
+def _slice(e: Equation) -> Results:
+    start, limit = e.params["start_indices"], e.params["limit_indices"]
+    strides = e.params["strides"] or (1,) * len(start)
+    return [take(e.only, e.positions()[tuple(map(slice, start, limit, strides))])]
+
+
+@rule("pad")
+def _pad(e: Equation) -> Results:
+    index = e.positions()
+    for axis, (low, high, interior) in enumerate(e.params["padding_config"]):
+        size = index.shape[axis]
+        place = low + np.arange(size) * (interior + 1)
+        length = low + high + size + max(0, size - 1) * interior
+        inside = np.flatnonzero((place >= 0) & (place < length))
+        source = np.full(length, MISSING)
+        source[place[inside]] = inside
+        padded = np.take(index, np.maximum(source, 0), axis) if size else np.zeros(1, int)
+        missing = (source < 0).reshape([-1 if d == axis else 1 for d in range(index.ndim)])
+        shape = [length if d == axis else s for d, s in enumerate(index.shape)]
+        index = np.where(missing, MISSING, np.broadcast_to(padded, shape))
+    padding = np.where(index == MISSING, 0, MISSING)
+    return [union([moved(e.dependences[0], index), moved(e.dependences[1], padding)])]
+
+
+@rule("concatenate")
+def _concatenate(e: Equation) -> Results:
+    sizes = [math.prod(x.shape) for x in e.operands]
+    offsets = np.cumsum(sizes) - sizes
+    parts = [e.positions(k) + offset for k, offset in enumerate(offsets)]
+    together = stack(e.dependences, sizes)
+    axis = e.params["dimension"]
+    return [None if together is None else take(together, np.concatenate(parts, axis))]
+
+
+@rule("stack")
+def _stack(e: Equation) -> Results:
+    sizes = [math.prod(x.shape) for x in e.operands]
+    parts = [e.positions(k) + k * sizes[0] for k in range(len(sizes))]
+    together = stack(e.dependences, sizes)
+    return [None if together is None else take(together, np.stack(parts, e.params["axis"]))]
+
+
+@rule("split")
+def _split(e: Equation) -> Results:
+    stops = np.cumsum(e.params["sizes"])[:-1]
+    return [take(e.only, part) for part in np.split(e.positions(), stops, e.params["axis"])]
+
+
+@rule("elimax_gather")
+def _elimax_gather(e: Equation) -> Results:
+    indices = e.params["index_map"].indices.astype(np.int64)
+    plain = np.where(indices == ZERO, MISSING, np.where(indices < 0, ~indices, indices))
+    return [take(e.only, plain)]

@@ -1,0 +1,140 @@
+"""The sparsity pattern of a linear function, from its jaxpr.
+
+Every equation is interpreted by what its results depend on (`dependence.py`, `equation.py`); values are
+not looked at, but for constant indices. A Jacobian's pattern is that of its Jacobian-vector product, whose
+jaxpr has custom rules, `stop_gradient` and integer casts behind it already; a primitive that only values go
+through needs no rule there.
+
+A primitive without a rule is taken to be dense: each of its results depends on everything that any of its
+operands does. Nothing is ever missing; there may be more than is needed.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import scipy.sparse as sp
+
+from elimax._jacobian import indexing_rules as indexing_rules  # registers its rules, as the others
+from elimax._jacobian import moving_rules as moving_rules
+from elimax._jacobian import uniting_rules as uniting_rules
+from elimax._jacobian.control_flow import CONTROL_FLOW, Known
+from elimax._jacobian.dependence import Dependence, TooDense, everything, identity
+from elimax._jacobian.equation import RULES, Equation
+from elimax._primitive.define import is_traced
+from elimax._structure.pattern import Pattern
+
+_CALLS = {
+    "jit",
+    "pjit",
+    "closed_call",
+    "core_call",
+    "checkpoint",
+    "remat",
+    "remat2",
+    "custom_jvp_call",
+}
+_DENSE = {"custom_linear_solve", "lu", "cholesky", "eigh", "elimax_solve", "elimax_refined_solve"}
+_FOLDED = 2**22  # elements of a constant that is worth computing
+
+
+def linear_pattern(function: Callable[..., Any], n: int, dtype: Any) -> Pattern | None:
+    """Where the matrix of a linear function may have nonzeros, or None if that is too dense to say.
+
+    **Arguments:**
+
+    - `function`: from vectors of shape (n,) to vectors of shape (m,).
+    - `n`, `dtype`: of its argument.
+
+    **Warns:** `UserWarning` naming a primitive that is taken to be dense because there is no rule for it.
+
+    **Cost:** about one step for every entry of the pattern and every equation.
+    """
+    jaxpr = jax.make_jaxpr(function)(jax.ShapeDtypeStruct((n,), dtype))
+    (result,) = jaxpr.out_avals
+    shape = (math.prod(result.shape), n)
+    try:
+        (D,), _ = _interpret(jaxpr, [identity(n)], [None])
+    except TooDense:
+        return None
+    return Pattern.from_scipy(sp.csc_array(shape, dtype=bool) if D is None else sp.csc_array(D))
+
+
+def _interpret(
+    jaxpr: Any, dependences: Sequence[Dependence | None], known: Sequence[Known]
+) -> tuple[list[Dependence | None], list[Known]]:
+    """What the results of a jaxpr depend on, and those that are known, from the same of its arguments."""
+    inner = getattr(jaxpr, "jaxpr", jaxpr)
+    depends: dict[Any, Dependence | None] = dict(zip(inner.invars, dependences, strict=True))
+    values: dict[Any, Known] = dict(zip(inner.invars, known, strict=True))
+    for variable, constant in zip(inner.constvars, getattr(jaxpr, "consts", ()), strict=True):
+        values[variable] = None if is_traced(constant) else np.asarray(constant)
+    last: dict[Any, int] = {}
+    for k, equation in enumerate(inner.eqns):
+        last.update((v, k) for v in equation.invars if not hasattr(v, "val"))
+    kept = {v for v in inner.outvars if not hasattr(v, "val")}
+
+    def dependence(v: Any) -> Dependence | None:
+        return None if hasattr(v, "val") else depends.get(v)
+
+    def value(v: Any) -> Known:
+        return np.asarray(v.val) if hasattr(v, "val") else values.get(v)
+
+    for k, equation in enumerate(inner.eqns):
+        found, constants = _apply(
+            equation, [dependence(v) for v in equation.invars], [value(v) for v in equation.invars]
+        )
+        depends.update(zip(equation.outvars, found, strict=True))
+        values.update(zip(equation.outvars, constants, strict=True))
+        for v in equation.invars:
+            if not hasattr(v, "val") and last[v] == k and v not in kept:
+                depends.pop(v, None)
+                values.pop(v, None)
+    return [dependence(v) for v in inner.outvars], [value(v) for v in inner.outvars]
+
+
+def _apply(
+    equation: Any, dependences: list[Dependence | None], known: list[Known]
+) -> tuple[list[Dependence | None], list[Known]]:
+    name = equation.primitive.name
+    nothing: list[Any] = [None] * len(equation.outvars)
+    if name in _CALLS:
+        body = equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
+        return _interpret(body, dependences, known)
+    if all(D is None or not D.nnz for D in dependences):
+        return nothing, _folded(equation, known)
+    if name in CONTROL_FLOW:
+        return CONTROL_FLOW[name](_interpret, equation, dependences, known), nothing
+    results = [v.aval for v in equation.outvars]
+    try:
+        e = Equation(
+            equation.primitive,
+            equation.params,
+            tuple(v.aval for v in equation.invars),
+            tuple(results),
+            tuple(dependences),
+            known.__getitem__,
+        )
+        return RULES[name](e), nothing
+    except LookupError:
+        if name not in _DENSE:
+            warnings.warn(
+                f"the sparsity of the primitive `{name}` is not known: each of its results is taken to "
+                "depend on all of its operands; pass a pattern if that is not so",
+                UserWarning,
+                stacklevel=2,
+            )
+        return [everything(dependences, math.prod(x.shape)) for x in results], nothing
+
+
+def _folded(equation: Any, known: list[Known]) -> list[Known]:
+    """The values of an equation whose operands are constants, by JAX itself, if they are small."""
+    size = sum(math.prod(v.aval.shape) for v in equation.outvars)
+    if any(x is None for x in known) or size > _FOLDED or equation.effects:
+        return [None] * len(equation.outvars)
+    with jax.ensure_compile_time_eval():
+        found = equation.primitive.bind(*known, **equation.params)
+    return [np.asarray(x) for x in (found if equation.primitive.multiple_results else [found])]
