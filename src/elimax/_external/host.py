@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse
 
 from elimax import _results
-from elimax._external.bound import BOUND, Bound, same_bits
+from elimax._external.bound import BOUND, Bound, is_finite, same_bits
 from elimax._external.registry import Counts, Failure, Kept, Registry
 from elimax._primitive.product import Storage
 from elimax._results import EXTERNAL_SENTENCES, NotConverged
@@ -125,18 +125,17 @@ class Host:
             matrices = max(len(keys), len(values))
             share = batch // matrices
             b = np.repeat(b, batch // len(b), axis=0) if len(b) != batch else b
+            status[...] = 0
             failures: list[tuple[int, int, Failure]] = []
             for i in range(matrices):
                 a = values[i * len(values) // matrices]
                 key = keys[i * len(keys) // matrices].tobytes()
                 mine = slice(i * share, (i + 1) * share)
-                # A block of all columns, of which the user may do what they like with.
-                block = np.empty((n, share * k), b.dtype, order="F")
-                block.T.reshape(share, k, n)[...] = b[mine].transpose(0, 2, 1)
+                # All columns side by side, a copy that the user may do with what they like.
+                block = np.array(b[mine].transpose(1, 0, 2).reshape(n, share * k), order="F")
                 made = self._checked(bound, transposed, key, a, call)
                 solution, failed = self._columns(made, transposed, block)
-                x[mine] = solution.T.reshape(share, k, n).transpose(0, 2, 1)
-                status[mine] = [[0] * k] * share
+                x[mine] = solution.reshape(n, share, k).transpose(1, 0, 2)
                 for column, failure in failed.items():
                     element = i * share + column // k
                     status[element, column % k] = failure.code
@@ -193,7 +192,7 @@ class Host:
         failure = self.registry.failure(name)
         if failure is not None:
             return failure
-        if not np.isfinite(a).all():
+        if not is_finite(a):
             failure = Failure(_results.NOT_FINITE)
         else:
             family = bound, a.dtype, name[1]
@@ -241,30 +240,36 @@ class Host:
     ) -> tuple[np.ndarray, dict[int, Failure]]:
         """The solutions for the columns of `block`, and which of them fail, with NaN in their places."""
         columns = range(block.shape[1])
-        x = np.full_like(block, np.nan)
         if isinstance(made, Failure):
-            return x, dict.fromkeys(columns, made)
+            return np.full_like(block, np.nan), dict.fromkeys(columns, made)
         solve = self.functions.solve
         if transposed and self.functions.transpose_solve is not None:
             solve = self.functions.transpose_solve
-        is_finite = np.isfinite(block).all(axis=0)
-        bad = Failure(_results.EXTERNAL_NOT_FINITE, "the right-hand side")
-        failed = {j: bad for j in columns if not is_finite[j]}
-        good = np.flatnonzero(is_finite)
-        if self.takes_columns and good.size > 1:
-            solution = self._one(solve, made, np.asfortranarray(block[:, good]))
+        failed: dict[int, Failure] = {}
+        if not is_finite(block):
+            bad = Failure(_results.EXTERNAL_NOT_FINITE, "the right-hand side")
+            failed = {j: bad for j in columns if not is_finite(block[:, j])}
+        good = [j for j in columns if j not in failed]
+        if self.takes_columns and len(good) > 1:
+            solution = self._one(solve, made, np.array(block[:, good], order="F"))
             if not isinstance(solution, Failure):
+                if not failed:
+                    return solution, failed
+                x = np.full_like(block, np.nan)
                 x[:, good] = solution
                 return x, failed
         # A column that fails must not spoil others: those of a block that fails are tried one by one.
-        for j in map(int, good):
+        for j in good:
             b = block[:, j : j + 1] if self.takes_columns else block[:, j]
             solution = self._one(solve, made, b)
             if isinstance(solution, Failure):
                 failed[j] = solution
+            elif len(columns) == 1:
+                return solution.reshape(-1, 1), failed
             else:
-                x[:, j] = solution.reshape(-1)
-        return x, dict(sorted(failed.items()))
+                block[:, j : j + 1] = solution.reshape(-1, 1)
+        block[:, list(failed)] = np.nan
+        return block, dict(sorted(failed.items()))
 
     def _one(self, solve: Solve, made: Kept, b: np.ndarray) -> np.ndarray | Failure:
         """What the user's function returns, if it is a solution."""
@@ -278,7 +283,7 @@ class Host:
             return _wrong(f"an array of shape {x.shape} for a right-hand side of shape {shape}")
         if x.dtype.kind not in ("fc" if b.dtype.kind == "c" else "f"):
             return _wrong(f"an array of dtype {x.dtype} for a right-hand side of dtype {b.dtype}")
-        if not np.isfinite(x).all():
+        if not is_finite(x):
             return Failure(_results.EXTERNAL_NOT_FINITE, "the solution")
         return x
 

@@ -1,0 +1,1 @@
+"""Solvers that live on the host: any Python object that can solve, behind the face of lineax."""
