@@ -21,6 +21,7 @@ FLOORS = {
     "_results": 0,
     # integers, on the host
     "_structure._native": 10,
+    "_structure.host": 11,
     "_structure.structure": 11,
     "_structure.archive": 12,
     "_structure.index_map": 12,
@@ -43,6 +44,7 @@ FLOORS = {
     "_primitive.batching": 23,
     "_primitive.define": 24,
     "_primitive.guard": 25,
+    "_primitive.external": 25,
     "_primitive.factor": 25,
     "_primitive.factor_derivative": 25,
     "_primitive.product": 25,
@@ -71,7 +73,20 @@ FLOORS = {
     "_triangular": 40,
     "_least_squares": 45,
     "_export": 50,
+    # solvers of others, on the host
+    "_external.registry": 75,
+    "_external.bound": 75,
+    "_external.host": 76,
+    "_external.dispatch": 77,
+    "_external.solver": 78,
+    "_external": 79,
     "": 90,
+    # what needs extras, and is imported by nothing else
+    "adapters": 91,
+    "adapters.cholmod": 91,
+    "adapters.pardiso": 91,
+    "adapters.pyamg": 91,
+    "adapters.superlu": 91,
 }
 # The packages a module may take from JAX's extension interfaces.
 JAX_INTERNALS = {

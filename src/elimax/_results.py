@@ -65,8 +65,8 @@ EXTERNAL_SENTENCES = {
     EXTERNAL_WRONG_RESULT: "it returned {cause}",
     EXTERNAL_NOT_FINITE: "{cause} has NaN or infinite entries",
     EXTERNAL_STALE: (
-        "stale key: the key belongs to other values than those that came with it. A state is made by `init` and "
-        "used as it is; make a new one for new values"
+        "stale key: the key belongs to other values than those that came with it. A state is made by `init` "
+        "and used as it is; make a new one for new values"
     ),
 }
 

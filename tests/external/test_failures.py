@@ -27,22 +27,38 @@ def raises(error):
 
 
 WRONG = {
-    "exception": (raises(KeyError("gone")), _results.EXTERNAL_FAILED, "raised an exception: KeyError: 'gone'"),
+    "exception": (
+        raises(KeyError("gone")),
+        _results.EXTERNAL_FAILED,
+        "raised an exception: KeyError: 'gone'",
+    ),
     "not converged": (
         raises(_results.NotConverged("residual 0.1 after 7 steps")),
         _results.EXTERNAL_NOT_CONVERGED,
         "did not converge: residual 0.1 after 7 steps",
     ),
     "shape": (lambda made, b: b[:-1], _results.EXTERNAL_WRONG_RESULT, "returned an array of shape"),
-    "scalar": (lambda made, b: 0.0, _results.EXTERNAL_WRONG_RESULT, r"returned an array of shape \(\)"),
-    "nothing": (lambda made, b: None, _results.EXTERNAL_WRONG_RESULT, r"returned an array of shape \(\)"),
+    "scalar": (
+        lambda made, b: 0.0,
+        _results.EXTERNAL_WRONG_RESULT,
+        r"returned an array of shape \(\)",
+    ),
+    "nothing": (
+        lambda made, b: None,
+        _results.EXTERNAL_WRONG_RESULT,
+        r"returned an array of shape \(\)",
+    ),
     "dtype": (
         lambda made, b: b + 0j,
         _results.EXTERNAL_WRONG_RESULT,
         "returned an array of dtype complex128 for a right-hand side of dtype float64",
     ),
     "ragged": (lambda made, b: [[1.0], [1.0, 2.0]], _results.EXTERNAL_FAILED, "ValueError"),
-    "nan": (lambda made, b: b * np.nan, _results.EXTERNAL_NOT_FINITE, "the solution has NaN or infinite"),
+    "nan": (
+        lambda made, b: b * np.nan,
+        _results.EXTERNAL_NOT_FINITE,
+        "the solution has NaN or infinite",
+    ),
 }
 
 
@@ -111,7 +127,9 @@ def test_right_hand_sides_with_nan_do_not_reach_the_user(columns):
 def test_matrix_with_nan_does_not_reach_the_user():
     dense = Dense()
     V = jnp.stack([A.values, A.values.at[2].set(jnp.inf), 2 * A.values])
-    with pytest.warns(RuntimeWarning, match="the matrix has a NaN .*batch element 1, column 0; 3 of 9 fail"):
+    with pytest.warns(
+        RuntimeWarning, match="the matrix has a NaN .*batch element 1, column 0; 3 of 9 fail"
+    ):
         x, status = jax.block_until_ready(jax.vmap(program(dense), (0, None))(V, B))
     assert (status[1] == _results.NOT_FINITE).all() and np.isnan(x[1]).all()
     assert not status[::2].any() and dense.called["setup"] == 2
@@ -137,7 +155,9 @@ def test_warning_as_error_ends_the_program():
     dense.solve = raises(ValueError("no"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(Exception, match="ExternalSolver 'dense': .*RuntimeWarning: .*ValueError: no"):
+        with pytest.raises(
+            Exception, match="ExternalSolver 'dense': .*RuntimeWarning: .*ValueError: no"
+        ):
             jax.block_until_ready(program(dense)(A.values, B))
     check_going_on()
 
@@ -171,12 +191,18 @@ def test_program_of_another_process():
 
     key = external_setup(A.values, bound)
     for foreign in (Foreign(), Foreign(token=-5)):
-        with pytest.raises(Exception, match="ExternalSolver 'theirs': this process knows no such solver"):
+        with pytest.raises(
+            Exception, match="ExternalSolver 'theirs': this process knows no such solver"
+        ):
             jax.block_until_ready(external_solve(key, A.values, B, foreign))
     check_going_on()
 
 
 def test_every_code_has_a_sentence_of_its_own():
-    codes = [code for name, code in vars(_results).items() if name.startswith("EXTERNAL_") and isinstance(code, int)]
+    codes = [
+        code
+        for name, code in vars(_results).items()
+        if name.startswith("EXTERNAL_") and isinstance(code, int)
+    ]
     assert set(codes) | {_results.NOT_FINITE} == set(_results.EXTERNAL_SENTENCES)
     assert len(set(codes)) == len(codes) == 5

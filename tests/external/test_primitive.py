@@ -108,7 +108,9 @@ def test_scan_sets_up_once(rng):
     @jax.jit
     def iterate(a, b):
         key = external_setup(a, bound)
-        return jax.lax.scan(lambda b, _: (external_solve(key, a, b, bound)[0], None), b, length=5)[0]
+        return jax.lax.scan(lambda b, _: (external_solve(key, a, b, bound)[0], None), b, length=5)[
+            0
+        ]
 
     b = sides(N, 1)
     x = iterate(A.values, b)
@@ -122,7 +124,9 @@ def test_scan_over_matrices(rng):
     dense = Dense()
     solve = solver(bound_to(A, dense, capacity=2))
     V = jnp.stack([k * A.values for k in range(1, 6)])
-    x = jax.jit(lambda V, b: jax.lax.scan(lambda b, a: (solve(a, b)[0], None), b, V)[0])(V, sides(N, 1))
+    x = jax.jit(lambda V, b: jax.lax.scan(lambda b, a: (solve(a, b)[0], None), b, V)[0])(
+        V, sides(N, 1)
+    )
     assert np.isfinite(x).all() and dense.called["setup"] == 5 and len(dense.released) == 3
 
 

@@ -135,7 +135,9 @@ def test_refresh_that_fails_falls_back_on_setup():
     dense.refresh = refresh
     host = dense.host(refresh=True)
     run(host, S.values)
-    with pytest.warns(RuntimeWarning, match="'dense': `refresh` raised .* ValueError: other pivots"):
+    with pytest.warns(
+        RuntimeWarning, match="'dense': `refresh` raised .* ValueError: other pivots"
+    ):
         run(host, 2 * S.values)
     assert dense.called["setup"] == 2 and dense.released == [1]
 
@@ -163,7 +165,9 @@ def test_close_releases_and_ends_programs():
     jax.block_until_ready(solve(S.values, B))
     host.close()
     assert dense.released == [1] and len(host.registry) == 0
-    with pytest.raises(Exception, match="ExternalSolver 'dense': this process knows no such solver"):
+    with pytest.raises(
+        Exception, match="ExternalSolver 'dense': this process knows no such solver"
+    ):
         jax.block_until_ready(solve(S.values, B))
     with pytest.raises(ValueError, match="ExternalSolver 'dense' is closed"):
         host.bind(S.pattern, "general")
@@ -260,7 +264,7 @@ def work():
         while True:
             jax.block_until_ready(solve(S.values, B))
     except Exception as error:
-        print("ended" if "is about to end" in str(error) or "no such solver" in str(error) else error, flush=True)
+        print(str(error)[:100], flush=True)
 for _ in range(2):
     threading.Thread(target=work, daemon=True).start()
 time.sleep(1.0)
@@ -284,5 +288,7 @@ def test_raising_setup_is_an_error_of_the_program():
 
     dense.setup = setup
     bound = dense.host(on_failure="raise").bind(S.pattern, "general")
-    with pytest.raises(Exception, match="'dense': its code raised an exception: ValueError: not for me"):
+    with pytest.raises(
+        Exception, match="'dense': its code raised an exception: ValueError: not for me"
+    ):
         jax.block_until_ready(jax.jit(lambda a: external_setup(a, bound))(S.values))

@@ -17,7 +17,9 @@ def start() -> None:
     """Makes this process ready for calls, once."""
     with _lock:
         if not _is_connected.is_set():
-            atexit.register(_close_all)  # before `connect`: hooks run in reverse, this one after the last call
+            atexit.register(
+                _close_all
+            )  # before `connect`: hooks run in reverse, this one after the last call
             connect(_serve)
             _is_connected.set()
 
@@ -33,8 +35,8 @@ def _serve(call: HostCall) -> None:
         bound = BOUND.get(call.token)
         if bound is None:
             call.fail(
-                "this process knows no such solver: it was closed, or the program was compiled elsewhere. Make "
-                "the solver, trace the function and compile it again."
+                "this process knows no such solver: it was closed, or the program was compiled elsewhere. "
+                "Make the solver, trace the function and compile it again."
             )
             return
         scalar = SCALARS[call.scalar]
@@ -50,5 +52,7 @@ def _serve(call: HostCall) -> None:
         call.succeed()
     except Failed as error:
         call.fail(str(error))
-    except BaseException as error:  # KeyboardInterrupt, a warning that is an error, a mistake of ours
+    except (
+        BaseException
+    ) as error:  # KeyboardInterrupt, a warning that is an error, a mistake of ours
         call.fail(f"the call was interrupted by {type(error).__name__}: {error}")

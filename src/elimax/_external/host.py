@@ -16,7 +16,7 @@ import scipy.sparse
 
 from elimax import _results
 from elimax._external.bound import BOUND, Bound, is_finite, same_bits
-from elimax._external.registry import Counts, Failure, Kept, Registry
+from elimax._external.registry import Counts, Failure, Kept, Name, Registry
 from elimax._primitive.product import Storage
 from elimax._results import EXTERNAL_SENTENCES, NotConverged
 from elimax._structure.pattern import Pattern
@@ -161,7 +161,7 @@ class Host:
 
     # -- objects
 
-    def _name(self, bound: Bound, a: np.ndarray) -> tuple[bytes, bool]:
+    def _name(self, bound: Bound, a: np.ndarray) -> Name:
         """The name of the object for these values: a hash, unless they are those of the last object used."""
         latest = self.registry.latest()
         if latest is not None:
@@ -181,9 +181,7 @@ class Host:
             return Failure(_results.EXTERNAL_STALE)
         return self._object(bound, a, name, call)
 
-    def _object(
-        self, bound: Bound, a: np.ndarray, name: tuple[bytes, bool], call: int
-    ) -> Kept | Failure:
+    def _object(self, bound: Bound, a: np.ndarray, name: Name, call: int) -> Kept | Failure:
         """What is kept under that name, or what the user's code makes of the matrix."""
         kept = self.registry.find(name)
         if kept is not None:
@@ -218,7 +216,9 @@ class Host:
                 except Exception as error:
                     self.registry.let_go(old.content)
                     cause = _of_exception(error).cause
-                    self._warn(f"`refresh` raised an exception, and `setup` is called instead: {cause}")
+                    self._warn(
+                        f"`refresh` raised an exception, and `setup` is called instead: {cause}"
+                    )
                 else:
                     return old.content if new is None else new
         self.registry.make_room()

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+Name = tuple[bytes, bool]  # the hash of a matrix, and whether its transpose is meant
+
 
 @dataclasses.dataclass
 class Counts:
@@ -40,7 +42,10 @@ class Failure:
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-    """An object, the values it was made for, and the call that made it; `family` tells what can become what."""
+    """An object, the values it was made for, and the call that made it.
+
+    Objects of one `family` can be refreshed into each other.
+    """
 
     content: Any
     values: np.ndarray
@@ -57,20 +62,20 @@ class Registry:
         self.capacity = capacity
         self._release = release
         self._counts = counts
-        self._kept: collections.OrderedDict[Hashable, Kept] = collections.OrderedDict()
-        self._failures: collections.OrderedDict[Hashable, Failure] = collections.OrderedDict()
+        self._kept: collections.OrderedDict[Name, Kept] = collections.OrderedDict()
+        self._failures: collections.OrderedDict[Name, Failure] = collections.OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def find(self, name: Hashable) -> Kept | None:
+    def find(self, name: Name) -> Kept | None:
         """The object of that name, which is the most recently used one now."""
         kept = self._kept.get(name)
         if kept is not None:
             self._kept.move_to_end(name)
         return kept
 
-    def latest(self) -> tuple[Hashable, Kept] | None:
+    def latest(self) -> tuple[Name, Kept] | None:
         """The name of the most recently used object, and the object."""
         return next(reversed(self._kept.items()), None)
 
@@ -92,7 +97,7 @@ class Registry:
             self._counts.evictions += 1
             self.let_go(kept.content)
 
-    def keep(self, name: Hashable, kept: Kept) -> None:
+    def keep(self, name: Name, kept: Kept) -> None:
         self._failures.pop(name, None)
         self._kept[name] = kept
 
@@ -108,13 +113,13 @@ class Registry:
 
     # -- failures are remembered, so that solves do not repeat in vain what took a setup long to find out
 
-    def failure(self, name: Hashable) -> Failure | None:
+    def failure(self, name: Name) -> Failure | None:
         return self._failures.get(name)
 
-    def remember_failure(self, name: Hashable, failure: Failure) -> None:
+    def remember_failure(self, name: Name, failure: Failure) -> None:
         self._failures[name] = failure
         while len(self._failures) > self.capacity:
             self._failures.popitem(last=False)
 
-    def forget_failure(self, name: Hashable) -> None:
+    def forget_failure(self, name: Name) -> None:
         self._failures.pop(name, None)

@@ -39,8 +39,8 @@ class ExternalSolver(DirectSolver[External]):
     r"""A solver of your own, or of another library, that runs on the host: a solver for lineax.
 
     `setup` is called once for every matrix, `solve` for every right-hand side, inside of `jit`, `scan` and
-    `vmap`, too. What `setup` returns may be any Python object; it stays on the host, and compiled programs name
-    it by the hash of the matrix.
+    `vmap`, too. What `setup` returns may be any Python object; it stays on the host, and compiled programs
+    name it by the hash of the matrix.
 
     **Arguments:**
 
@@ -48,13 +48,13 @@ class ExternalSolver(DirectSolver[External]):
         it may keep and change, and returns any object.
     - `solve`: `solve(object, b)` returns A^-1 b; b is an array that it may change, of shape (n,), or (n, k)
         with `vmap="columns"`.
-    - `transpose_solve`: returns A^-T b, not conjugated. Without it, `setup` is called for the transposed matrix
-        when a gradient needs that, unless the matrix is symmetric.
-    - `refresh`: `refresh(object, matrix)` makes an object for a matrix of the same pattern and dtype out of one
-        that is no longer needed, the least recently used one, and returns it, or None if it has changed it in
-        place. If it raises, a warning says so, and `setup` is called instead.
-    - `vmap`: "columns" if `solve` takes all right-hand sides at once as the columns of one array; "sequential"
-        if they go to it one by one. Either way a batch is one call from the compiled program.
+    - `transpose_solve`: returns A^-T b, not conjugated. Without it, `setup` is called for the transposed
+        matrix when a gradient needs that, unless the matrix is symmetric.
+    - `refresh`: `refresh(object, matrix)` makes an object for a matrix of the same pattern and dtype out of
+        one that is no longer needed, the least recently used one, and returns it, or None if it has changed
+        it in place. If it raises, a warning says so, and `setup` is called instead.
+    - `vmap`: "columns" if `solve` takes all right-hand sides at once as the columns of one array;
+        "sequential" if they go to it one by one. Either way a batch is one call from the compiled program.
     - `release`: `release(object)` is called when an object goes: to make room, by `close`, or at the exit of
         the process.
     - `capacity`: the most objects that are kept; the least recently used one makes room. What is needed again
@@ -69,12 +69,12 @@ class ExternalSolver(DirectSolver[External]):
     JAX programs that use the same solver.
 
     **Failures:** `solve` raises `elimax.NotConverged`: `RESULTS.max_steps_reached`. It raises anything else,
-    or returns an array of another shape or dtype: `RESULTS.breakdown`. NaN in the solution: `RESULTS.singular`,
-    in the matrix or the right-hand side: `RESULTS.nonfinite_input`. The statistic `status` tells more:
-    docs/external_solvers.md.
+    or returns an array of another shape or dtype: `RESULTS.breakdown`. NaN in the solution:
+    `RESULTS.singular`, in the matrix or the right-hand side: `RESULTS.nonfinite_input`. The statistic
+    `status` tells more: docs/external_solvers.md.
 
-    **Raises:** `TypeError` or `ValueError` for arguments that are not as told here; in `init`, `ValueError` if
-    the solver is closed or the operator not square.
+    **Raises:** `TypeError` or `ValueError` for arguments that are not as told here; in `init`, `ValueError`
+    if the solver is closed or the operator not square.
 
     **Derivative:** of every order, in both modes, with respect to the right-hand side and the entries of the
     operator: lineax's rule, by solves with the same objects.
@@ -139,7 +139,11 @@ class ExternalSolver(DirectSolver[External]):
 
     def __repr__(self) -> str:
         host = self._host
-        state = "closed" if host.is_closed else f"{len(host.registry)} of {host.registry.capacity} objects"
+        state = (
+            "closed"
+            if host.is_closed
+            else f"{len(host.registry)} of {host.registry.capacity} objects"
+        )
         return f"ExternalSolver({host.name!r}, {state})"
 
     # -- what `DirectSolver` asks for

@@ -1,4 +1,4 @@
-"""Solvers that live on the host, as primitives: a matrix becomes a key, a key and a right-hand side a solution.
+"""Solvers that live on the host: a matrix becomes a key, a key and a right-hand side a solution.
 
 The key is the hash of the matrix, as four integers: under it the host keeps what the solver made of the
 matrix. It is computed from the values alone and every solve has the values, too, so nothing is lost if XLA

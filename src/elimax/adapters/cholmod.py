@@ -35,7 +35,8 @@ def _factorize(factor: Any, matrix: scipy.sparse.csc_array) -> Any:
 def _lower(matrix: scipy.sparse.csc_array) -> cvxopt.spmatrix:
     lower = scipy.sparse.tril(matrix).tocoo()
     data, rows, columns = (
-        cvxopt.matrix(np.asarray(part)) for part in (_double(lower.data), *map(np.int64, lower.coords))
+        cvxopt.matrix(np.asarray(part))
+        for part in (_double(lower.data), *map(np.int64, lower.coords))
     )
     return cvxopt.spmatrix(data, rows, columns, matrix.shape)
 
