@@ -13,6 +13,7 @@ EXTERNAL_NOT_CONVERGED = -21
 EXTERNAL_WRONG_RESULT = -22
 EXTERNAL_NOT_FINITE = -23
 EXTERNAL_STALE = -24
+EXTERNAL_BAD_INPUT = -25
 
 NOT_POSITIVE_DEFINITE_SENTENCE = (
     "elimax: the matrix is not positive definite (or is so only within rounding): the pivot of "
@@ -57,13 +58,14 @@ ZERO_DIAGONAL_SENTENCE = (
     "missing. Pass unit_diagonal=True if ones are implied; with throw=False the solution is NaN "
     "and the status is 1 + column."
 )
-# What is to blame, {cause}, is told by the solver itself: an exception, a message, a shape.
+# {cause} is what the solver did: an exception, a message, a shape.
 EXTERNAL_SENTENCES = {
     NOT_FINITE: "the matrix has a NaN or infinite value, and was not set up for",
     EXTERNAL_FAILED: "its code raised an exception: {cause}",
     EXTERNAL_NOT_CONVERGED: "it did not converge: {cause}",
     EXTERNAL_WRONG_RESULT: "it returned {cause}",
-    EXTERNAL_NOT_FINITE: "{cause} has NaN or infinite entries",
+    EXTERNAL_NOT_FINITE: "its solution has NaN or infinite entries",
+    EXTERNAL_BAD_INPUT: "the right-hand side has NaN or infinite entries, and was not solved for",
     EXTERNAL_STALE: (
         "stale key: the key belongs to other values than those that came with it. A state is made by `init` "
         "and used as it is; make a new one for new values"

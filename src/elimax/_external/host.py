@@ -247,7 +247,7 @@ class Host:
             solve = self.functions.transpose_solve
         failed: dict[int, Failure] = {}
         if not is_finite(block):
-            bad = Failure(_results.EXTERNAL_NOT_FINITE, "the right-hand side")
+            bad = Failure(_results.EXTERNAL_BAD_INPUT)
             failed = {j: bad for j in columns if not is_finite(block[:, j])}
         good = [j for j in columns if j not in failed]
         if self.takes_columns and len(good) > 1:
@@ -284,7 +284,7 @@ class Host:
         if x.dtype.kind not in ("fc" if b.dtype.kind == "c" else "f"):
             return _wrong(f"an array of dtype {x.dtype} for a right-hand side of dtype {b.dtype}")
         if not is_finite(x):
-            return Failure(_results.EXTERNAL_NOT_FINITE, "the solution")
+            return Failure(_results.EXTERNAL_NOT_FINITE)
         return x
 
 
