@@ -59,6 +59,23 @@ int elimax_amd(Index n, const Index* ptr, const Index* rows, Index* permutation)
   });
 }
 
+// The number of colors, or -1 when out of memory.
+Index elimax_color_columns(Index m, Index n, const Index* ptr, const Index* rows, const Index* order,
+                           Index* color) {
+  return guard([&] {
+           const In<Index> sequence(order, static_cast<std::size_t>(n));
+           return std::optional(color_columns(columns(m, n, ptr, rows), sequence, array(color, n)));
+         })
+      .value_or(-1);
+}
+Index elimax_color_vertices(Index n, const Index* ptr, const Index* rows, const Index* order, Index* color) {
+  return guard([&] {
+           const In<Index> sequence(order, static_cast<std::size_t>(n));
+           return std::optional(color_vertices(columns(n, n, ptr, rows), sequence, array(color, n)));
+         })
+      .value_or(-1);
+}
+
 // magnitudes: null if all are equal. The structural rank, or -1 when out of memory.
 Index elimax_match(Index m, Index n, const Index* ptr, const Index* rows, const double* magnitudes,
                    Index* row_of_column, double* row_scale, double* column_scale) {

@@ -115,6 +115,15 @@ struct Columns {
 void amd(Columns lower, Out<Index> permutation);
 
 // ---------------------------------------------------------------------------------------------
+// coloring.cc: columns that may share one product
+
+// A color for every column, greedily in the given order, so that columns with an entry in a common row
+// differ; the number of colors.
+Index color_columns(Columns A, In<Index> order, Out<Index> color);
+// A color for every vertex of a graph, given by both triangles of its pattern, so that neighbors differ.
+Index color_vertices(Columns graph, In<Index> order, Out<Index> color);
+
+// ---------------------------------------------------------------------------------------------
 // matching.cc, symmetric_matching.cc: which entries are to be pivots
 
 // A matching of columns with rows in entries of A, as many as there can be (the structural rank, returned);

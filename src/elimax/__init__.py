@@ -4,18 +4,20 @@
     F = ex.cholesky(A)                        ordering, symbolic analysis (once per pattern), factorization
     ex.ldl(A), ex.lu(A), ex.least_squares(A)  symmetric indefinite; general; of any shape
     F.solve(b), F.logdet(), F.selected_inverse(), F.inverse_diagonal(), F.half_solve(z), F.L
+    lx.linear_solve(operator, b, ex.SparseLU()) solvers for lineax, optimistix and diffrax
 
 Everything jits, vmaps and differentiates to every order, in both modes, with respect to `A.values`.
 
 Below this surface, from the ground: `_structure` (integers, on the host), `_primitive` (JAX primitives over
 a fixed structure), `_matrix` (pattern and values), `_factor`, `_least_squares` and `_triangular` (what is
-computed from them).
+computed from them), `_jacobian` (entries from products), `_operator` and `_solver` (the faces to lineax).
 """
 
 from elimax._primitive import jax_version as _jax_version  # noqa: F401, before all else
 
 # isort: split
 from elimax._export import export as export
+from elimax._external import ExternalSolver as ExternalSolver
 from elimax._factor import LDL as LDL
 from elimax._factor import LU as LU
 from elimax._factor import Cholesky as Cholesky
@@ -36,8 +38,19 @@ from elimax._matrix import SymmetricMatrix as SymmetricMatrix
 from elimax._matrix import block as block
 from elimax._matrix import block_diag as block_diag
 from elimax._matrix import kron as kron
+from elimax._operator import SparseLinearOperator as SparseLinearOperator
+from elimax._operator import diagonal as diagonal
+from elimax._operator import materialise as materialise
 from elimax._primitive.define import clear_structures as clear_structures
 from elimax._results import FactorizationError as FactorizationError
+from elimax._results import NotConverged as NotConverged
+from elimax._solver import AutoSparse as AutoSparse
+from elimax._solver import SparseCholesky as SparseCholesky
+from elimax._solver import SparseLDL as SparseLDL
+from elimax._solver import SparseLSTSQ as SparseLSTSQ
+from elimax._solver import SparseLU as SparseLU
+from elimax._solver import SparseTriangular as SparseTriangular
+from elimax._solver import check_solution as check_solution
 from elimax._structure.lu_symbolic import LUSymbolic as LUSymbolic
 from elimax._structure.pattern import Pattern as Pattern
 from elimax._structure.symbolic import Symbolic as Symbolic

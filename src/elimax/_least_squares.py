@@ -60,16 +60,25 @@ class LeastSquares:
     shape: tuple[int, int]
 
     @property
+    def dtype(self) -> np.dtype:
+        return self.augmented.dtype
+
+    @property
     def status(self) -> Int[Array, ""]:
         """int32; 0; -1: a NaN or infinite value; -3 or -4: rank-deficient as far as one can tell."""
         return self.augmented.status
 
     def solve(
-        self, b: Inexact[ArrayLike, " m"] | Inexact[ArrayLike, "m k"]
+        self,
+        b: Inexact[ArrayLike, " m"] | Inexact[ArrayLike, "m k"],
+        *,
+        transpose: bool = False,
     ) -> Inexact[Array, "n ..."]:
         r"""The x that minimizes $\|A x - b\|^2 + \mathrm{damping}^2 \|x\|^2$, for one right-hand side or k.
 
-        With fewer rows than columns and no damping, the smallest x with $A x = b$.
+        With fewer rows than columns and no damping, the smallest x with $A x = b$. In both cases x is linear
+        in b; with `transpose`, b has length n, and the transpose of that linear map is applied: the same
+        problem for $A^\top$ (not conjugated).
 
         **Raises:** `ValueError` or `TypeError` if `b` does not fit. `FactorizationError`, or JAX's own error
         where values are abstract, naming a column (or row) of A if it is rank-deficient and not damped, or if
@@ -87,29 +96,45 @@ class LeastSquares:
         if F.throw and not staged:
             check(int(F.status), int(F.detail) - max(m, n), perturbed_sentence=sentence)
         dependent = F.detail - max(m, n)
-        right = guard(self._right_hand_side(b), F.status, dependent, F.throw and staged, sentence)
-        return self._solution(F.solve(right))
+        right = self._right_hand_side(b, transpose)
+        right = guard(right, F.status, dependent, F.throw and staged, sentence)
+        return self._solution(F.solve(right), transpose)
 
-    def solve_checked(self, b: Inexact[ArrayLike, " m"] | Inexact[ArrayLike, "m k"]) -> Solution:
+    def solve_checked(
+        self,
+        b: Inexact[ArrayLike, " m"] | Inexact[ArrayLike, "m k"],
+        *,
+        transpose: bool = False,
+    ) -> Solution:
         """As `solve`, but never an error: the best solution, with a status and the backward error of the
         augmented system for each right-hand side.
 
         The status is that of the factorization if that is not 0.
         """
-        x, status, error = self.augmented.solve_checked(self._right_hand_side(b))
-        return Solution(self._solution(x), jnp.where(self.status == 0, status, self.status), error)
+        x, status, error = self.augmented.solve_checked(self._right_hand_side(b, transpose))
+        status = jnp.where(self.status == 0, status, self.status)
+        return Solution(self._solution(x, transpose), status, error)
 
-    def _right_hand_side(self, b: Any) -> Array:
+    # K is [I A; A^H -d^2 I] or [I A^H; A -d^2 I]: b stands beside the rows of A, x beside its columns, and
+    # x = S^H K^-1 R b for the embeddings R and S of both. As K is Hermitian, x^T = conj(R^H K^-1 S conj(.)).
+
+    def _slots(self, transpose: bool) -> tuple[slice, slice]:
+        """Where right-hand side and solution stand in the augmented system."""
+        m, n = self.shape
+        of_rows, of_columns = (slice(m), slice(m, None)) if m >= n else (slice(n, None), slice(n))
+        return (of_columns, of_rows) if transpose else (of_rows, of_columns)
+
+    def _right_hand_side(self, b: Any, transpose: bool) -> Array:
         m, n = self.shape
         b = as_dense("`b`", b)
-        columns = as_columns(b, m, self.augmented.dtype)
-        zeros = jnp.zeros((n, columns.shape[1]), columns.dtype)
-        parts = [columns, zeros] if m >= n else [zeros, columns]
-        return jnp.concatenate(parts).reshape(m + n, *b.shape[1:])
+        columns = as_columns(b, n if transpose else m, self.augmented.dtype)
+        right = jnp.zeros((m + n, columns.shape[1]), columns.dtype)
+        right = right.at[self._slots(transpose)[0]].set(jnp.conj(columns) if transpose else columns)
+        return right.reshape(m + n, *b.shape[1:])
 
-    def _solution(self, x: Array) -> Array:
-        m, n = self.shape
-        return x[m:] if m >= n else x[:n]
+    def _solution(self, x: Array, transpose: bool) -> Array:
+        x = x[self._slots(transpose)[1]]
+        return jnp.conj(x) if transpose else x
 
     def __repr__(self) -> str:
         return f"LeastSquares(shape={self.shape}, {self.augmented!r})"

@@ -1,1 +1,3 @@
 """Solvers that live on the host: any Python object that can solve, behind the face of lineax."""
+
+from elimax._external.solver import ExternalSolver as ExternalSolver

@@ -54,6 +54,35 @@ def is_staged(*operands: Any) -> bool:
     return any(is_traced(jax.lax.stop_gradient(x)) for x in operands)
 
 
+def is_batchable(function: Callable[..., Any], *operands: jax.ShapeDtypeStruct) -> bool:
+    """Whether `jax.vmap` makes one program of a batch: everything that the function calls has a batching
+    rule, and none that calls foreign code once for each element."""
+    jaxpr = jax.make_jaxpr(function)(*operands)
+    if _calls_one_by_one(jaxpr.jaxpr):
+        return False
+    batch = [jax.ShapeDtypeStruct((2, *x.shape), x.dtype) for x in operands]
+    try:
+        jax.eval_shape(jax.vmap(jax.extend.core.jaxpr_as_fun(jaxpr)), *batch)
+    except NotImplementedError:  # a primitive without a rule
+        return False
+    return True
+
+
+def _calls_one_by_one(jaxpr: Any) -> bool:
+    """Whether a callback or a foreign function, at any depth, is evaluated element by element."""
+    for equation in jaxpr.eqns:
+        if str(equation.params.get("vmap_method", "")).startswith("sequential"):
+            return True
+        for x in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_jaxpr):
+            if _is_jaxpr(x) and _calls_one_by_one(getattr(x, "jaxpr", x)):
+                return True
+    return False
+
+
+def _is_jaxpr(x: Any) -> bool:
+    return isinstance(x, jax.extend.core.Jaxpr | jax.extend.core.ClosedJaxpr)
+
+
 def define(kernel: Kernel, *, multiple_results: bool = False) -> Primitive:
     """The JAX primitive of a native kernel, with everything but derivatives."""
     primitive = Primitive(f"elimax_{kernel.name}")

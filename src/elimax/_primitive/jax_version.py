@@ -9,7 +9,7 @@ import re
 import jax
 import jaxlib
 
-OLDEST = "0.8.0"
+OLDEST = "0.10.0"
 
 
 def _release(version: str) -> tuple[int, ...]:

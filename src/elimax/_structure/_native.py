@@ -28,6 +28,8 @@ def _declare(name: str, result: type | None, *arguments: type) -> None:
 
 
 _declare("elimax_amd", c_int, c_int32, _INDEX, _INDEX, _INDEX)
+_declare("elimax_color_columns", c_int32, c_int32, c_int32, _INDEX, _INDEX, _INDEX, _INDEX)
+_declare("elimax_color_vertices", c_int32, c_int32, _INDEX, _INDEX, _INDEX, _INDEX)
 _declare(
     "elimax_match",
     c_int32,
@@ -133,6 +135,23 @@ def amd(n: int, column_pointers: np.ndarray, rows: np.ndarray) -> np.ndarray:
     if not library.elimax_amd(n, _index(column_pointers), _index(rows), _index(permutation)):
         raise MemoryError("elimax: out of memory while ordering")
     return permutation
+
+
+def color(
+    shape: tuple[int, int], column_pointers: np.ndarray, rows: np.ndarray, distance: int
+) -> tuple[int, np.ndarray]:
+    """How many colors, and the color of every column: columns that share a row differ (distance 2), or
+    neighbors in the graph whose pattern it is (distance 1)."""
+    m, n = shape
+    order, colors = np.arange(n, dtype=np.int32), np.empty(n, np.int32)
+    arrays = (_index(column_pointers), _index(rows), _index(order), _index(colors))
+    if distance == 2:
+        count = library.elimax_color_columns(m, n, *arrays)
+    else:
+        count = library.elimax_color_vertices(n, *arrays)
+    if count < 0:
+        raise MemoryError("elimax: out of memory while coloring")
+    return count, colors
 
 
 def match(

@@ -159,7 +159,30 @@ class Pattern(Structure):
         n, _ = matrix_shape((n, n))
         return cls((n, n), np.arange(n + 1), np.arange(n), symmetric)
 
+    @classmethod
+    def band(cls, shape: tuple[int, int], lower: int, upper: int) -> "Pattern":
+        """The main diagonal, `lower` diagonals below it and `upper` above it; fewer if negative.
+
+        **Raises:** `TypeError` if `shape` is not two integers.
+        """
+        m, n = matrix_shape(shape)
+        columns = np.arange(n)
+        first, last = np.maximum(columns - upper, 0), np.minimum(columns + lower + 1, m)
+        counts = np.maximum(last - first, 0)
+        pointers = np.concatenate([[0], np.cumsum(counts)])
+        return cls(
+            (m, n), pointers, np.arange(pointers[-1]) + np.repeat(first - pointers[:-1], counts)
+        )
+
     # -- facts
+
+    @functools.cached_property
+    def bandwidths(self) -> tuple[int, int]:
+        """How many diagonals below and above the main one reach: (0, 0) for a diagonal pattern, and negative
+        where even the main one lies outside; of both triangles if the pattern is symmetric."""
+        offsets = self.rows - self.columns
+        lower, upper = (int(offsets.max()), int(-offsets.min())) if self.nnz else (0, 0)
+        return lower, lower if self.symmetric else upper
 
     @property
     def nnz(self) -> int:
@@ -254,11 +277,13 @@ class Pattern(Structure):
         return pattern, IndexMap(kept, self.nnz)
 
     @cached(64)
-    def diagonal(self) -> IndexMap:
-        """Gathers the diagonal of a matrix; `ZERO` where the pattern has no entry."""
-        source = np.full(min(self.shape), ZERO, np.int64)
-        entry = np.flatnonzero(self.rows == self.columns)
-        source[self.rows[entry]] = entry
+    def diagonal(self, offset: int = 0) -> IndexMap:
+        """Gathers the diagonal that is `offset` above the main one; `ZERO` where the pattern has no entry."""
+        m, n = self.shape
+        top = max(0, -offset)
+        source = np.full(max(0, min(m - top, n - max(0, offset))), ZERO, np.int64)
+        entry = np.flatnonzero(self.columns - self.rows == offset)
+        source[self.rows[entry] - top] = entry
         return IndexMap(source, self.nnz)
 
     @cached(64)
