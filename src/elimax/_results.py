@@ -116,5 +116,8 @@ def check(
         raise FactorizationError(perturbed_sentence, column=detail)
     if status == UNSTABLE:
         raise FactorizationError(UNSTABLE_SENTENCE)
+    if status in EXTERNAL_SENTENCES:
+        sentence = EXTERNAL_SENTENCES[status].format(cause="a RuntimeWarning has told what")
+        raise FactorizationError(f"elimax: an external solver failed: {sentence}")
     if status > 0:
         raise FactorizationError(pivot_sentence, column=status - 1)

@@ -25,6 +25,7 @@ Setup = Callable[[scipy.sparse.csc_array], Any]
 Solve = Callable[[Any, np.ndarray], Any]
 Refresh = Callable[[Any, scipy.sparse.csc_array], Any]
 Release = Callable[[Any], object]
+OnFailure = Literal["result", "raise"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Host:
         functions: Functions,
         takes_columns: bool,
         capacity: int,
-        on_failure: Literal["result", "raise"],
+        on_failure: OnFailure,
     ) -> None:
         self.name = name
         self.functions = functions

@@ -11,9 +11,9 @@ from jaxtyping import Array, Inexact, UInt32
 
 from elimax._external.bound import Bound
 from elimax._external.dispatch import start
-from elimax._external.host import Functions, Host, Refresh, Release, Setup, Solve
+from elimax._external.host import Functions, Host, OnFailure, Refresh, Release, Setup, Solve
 from elimax._external.registry import Counts
-from elimax._matrix import SparseMatrix, SymmetricMatrix
+from elimax._matrix.base import Matrix
 from elimax._primitive.external import external_setup, external_solve
 from elimax._solver.direct import DirectSolver, Outcome
 from elimax._structure.pattern import Pattern
@@ -95,7 +95,7 @@ class ExternalSolver(DirectSolver[External]):
         vmap: Literal["sequential", "columns"] = "sequential",
         release: Release | None = None,
         capacity: int = 8,
-        on_failure: Literal["result", "raise"] = "result",
+        on_failure: OnFailure = "result",
         name: str | None = None,
         pattern: Pattern | None = None,
     ) -> None:
@@ -148,9 +148,7 @@ class ExternalSolver(DirectSolver[External]):
 
     # -- what `DirectSolver` asks for
 
-    def _factorize(
-        self, matrix: SparseMatrix | SymmetricMatrix, operator: lx.AbstractLinearOperator
-    ) -> External:
+    def _factorize(self, matrix: Matrix, operator: lx.AbstractLinearOperator) -> External:
         bound = self._host.bind(matrix.pattern, matrix.storage)
         is_symmetric = matrix.storage == "symmetric" or lx.is_symmetric(operator)
         return External(external_setup(matrix.values, bound), matrix.values, bound, is_symmetric)

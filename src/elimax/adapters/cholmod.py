@@ -7,10 +7,10 @@ import cvxopt.cholmod
 import numpy as np
 import scipy.sparse
 
-from elimax._external import ExternalSolver
+from elimax._external import ExternalSolver, OnFailure
 
 
-def cholmod(*, capacity: int = 8, on_failure: str = "result") -> ExternalSolver:
+def cholmod(*, capacity: int = 8, on_failure: OnFailure = "result") -> ExternalSolver:
     """Cholesky by CHOLMOD, for positive definite matrices, of which it reads the lower triangle.
 
     New values of a known pattern are factorized with the ordering of the old ones. float64 and complex128;

@@ -6,7 +6,7 @@ import numpy as np
 import pypardiso
 import scipy.sparse
 
-from elimax._external import ExternalSolver
+from elimax._external import ExternalSolver, OnFailure
 
 
 class _Factor(NamedTuple):
@@ -14,7 +14,7 @@ class _Factor(NamedTuple):
     matrix: scipy.sparse.csc_array
 
 
-def pardiso(*, capacity: int = 8, on_failure: str = "result") -> ExternalSolver:
+def pardiso(*, capacity: int = 8, on_failure: OnFailure = "result") -> ExternalSolver:
     """LU by PARDISO, for real matrices; float32 is computed in double precision."""
     return ExternalSolver(
         _setup,

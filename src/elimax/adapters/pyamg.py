@@ -6,7 +6,7 @@ import numpy as np
 import pyamg
 import scipy.sparse
 
-from elimax._external import ExternalSolver
+from elimax._external import ExternalSolver, OnFailure
 from elimax._results import NotConverged
 
 
@@ -17,7 +17,7 @@ def smoothed_aggregation(
     cycle: str = "V",
     accel: str | None = "cg",
     capacity: int = 8,
-    on_failure: str = "result",
+    on_failure: OnFailure = "result",
     **options: Any,
 ) -> ExternalSolver:
     """Multigrid whose hierarchy is built once per matrix, and kept. All four dtypes.

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse.linalg
 
-from elimax._external import ExternalSolver
+from elimax._external import ExternalSolver, OnFailure
 
 
-def superlu(*, capacity: int = 8, on_failure: str = "result", **options: Any) -> ExternalSolver:
+def superlu(
+    *, capacity: int = 8, on_failure: OnFailure = "result", **options: Any
+) -> ExternalSolver:
     """LU by SuperLU; `options` are those of `scipy.sparse.linalg.splu`. All four dtypes."""
     return ExternalSolver(
         functools.partial(scipy.sparse.linalg.splu, **options),
