@@ -7,8 +7,9 @@ import numpy as np
 
 from elimax._external.bound import BOUND
 from elimax._external.host import Failed
-from elimax._structure.host import SCALARS, SETUP, SOLVE_TRANSPOSED, HostCall, connect
+from elimax._structure.host import SCALARS, SETUP, SOLVE_TRANSPOSED, HostCall, connect, view
 
+_UINT32, _INT32 = np.dtype(np.uint32), np.dtype(np.int32)
 _lock = threading.Lock()
 _is_connected = threading.Event()
 
@@ -32,23 +33,24 @@ def _close_all() -> None:
 def _serve(call: HostCall) -> None:
     """Nothing that is raised may leave it: what does not become a status ends the program as its error."""
     try:
-        bound = BOUND.get(call.token)
+        token, operation, scalar, arrays = call.read()
+        bound = BOUND.get(token)
         if bound is None:
             call.fail(
                 "this process knows no such solver: it was closed, or the program was compiled elsewhere. "
                 "Make the solver, trace the function and compile it again."
             )
             return
-        scalar = SCALARS[call.scalar]
-        keys = call.view(0, np.dtype(np.uint32))[:, :, 0]
-        values = call.view(1, scalar)[:, :, 0]
-        if call.operation == SETUP:
+        dtype = SCALARS[scalar]
+        keys = view(arrays[0], (arrays[1], arrays[2]), _UINT32)
+        values = view(arrays[4], (arrays[5], arrays[6]), dtype)
+        if operation == SETUP:
             bound.host.setup(bound, values, keys)
         else:
-            b, x = call.view(2, scalar), call.view(3, scalar)
-            status = call.view(4, np.dtype(np.int32))[:, :, 0]
-            transposed = call.operation == SOLVE_TRANSPOSED
-            bound.host.solve(bound, transposed, keys, values, b, x, status)
+            b = view(arrays[8], tuple(arrays[9:12]), dtype)
+            x = view(arrays[12], tuple(arrays[13:16]), dtype)
+            status = view(arrays[16], (arrays[17], arrays[18]), _INT32)
+            bound.host.solve(bound, operation == SOLVE_TRANSPOSED, keys, values, b, x, status)
         call.succeed()
     except Failed as error:
         call.fail(str(error))

@@ -133,10 +133,14 @@ class Host:
                 key = keys[i * len(keys) // matrices].tobytes()
                 mine = slice(i * share, (i + 1) * share)
                 # All columns side by side, a copy that the user may do with what they like.
-                block = np.array(b[mine].transpose(1, 0, 2).reshape(n, share * k), order="F")
+                whole = b[i] if share == 1 else b[mine].transpose(1, 0, 2).reshape(n, share * k)
+                block = np.array(whole, order="F")
                 made = self._checked(bound, transposed, key, a, call)
                 solution, failed = self._columns(made, transposed, block)
-                x[mine] = solution.reshape(n, share, k).transpose(1, 0, 2)
+                if share == 1:
+                    x[i] = solution
+                else:
+                    x[mine] = solution.reshape(n, share, k).transpose(1, 0, 2)
                 for column, failure in failed.items():
                     element = i * share + column // k
                     status[element, column % k] = failure.code

@@ -108,10 +108,12 @@ class ExternalSolver(DirectSolver[External]):
             raise ValueError(f'`on_failure` must be "result" or "raise", got {on_failure!r}')
         if not isinstance(capacity, int | np.integer) or capacity < 1:
             raise ValueError(f"`capacity` must be a positive integer, got {capacity!r}")
+        if not isinstance(name, str | None):
+            raise TypeError(f"`name` must be a string, got {type(name).__name__}")
         functions = Functions(setup, solve, transpose_solve, refresh, release)
-        name = str(getattr(setup, "__name__", type(setup).__name__) if name is None else name)
+        called = getattr(setup, "__name__", type(setup).__name__) if name is None else name
         self.pattern = pattern
-        self._host = Host(name, functions, vmap == "columns", int(capacity), on_failure)
+        self._host = Host(called, functions, vmap == "columns", int(capacity), on_failure)
         start()
 
     @property

@@ -6,7 +6,8 @@ interpreter ends; it is called on threads of XLA, with the interpreter's lock he
 
 import atexit
 import ctypes
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from ctypes import POINTER, c_char, c_int64, c_void_p
 from typing import Any
 
@@ -18,33 +19,22 @@ SETUP, SOLVE, SOLVE_TRANSPOSED = range(3)
 SCALARS = tuple(map(np.dtype, ("float32", "float64", "complex64", "complex128")))
 _SUCCESS, _FAILURE = 1, 2
 _MESSAGE_SIZE = 4096
-
-
-class _HostArray(ctypes.Structure):
-    _fields_ = (("data", c_void_p), ("batch", c_int64), ("rows", c_int64), ("columns", c_int64))
+_CONTENTS = 3 + 5 * 4  # token, operation, scalar, and the arrays
 
 
 class HostCall(ctypes.Structure):
-    """One call: who is meant (`token`), what is asked, and where operands and results lie."""
+    """One call, of which `read` tells the contents."""
 
     _fields_ = (
-        ("token", c_int64),
-        ("operation", c_int64),
-        ("scalar", c_int64),
-        ("arrays", _HostArray * 5),
+        ("contents", c_int64 * _CONTENTS),
         ("outcome", c_int64),
         ("message", c_char * _MESSAGE_SIZE),
     )
 
-    def view(self, which: int, dtype: np.dtype) -> np.ndarray:
-        """Array `which`, of shape (batch, rows, columns): XLA's own memory, for the length of the call."""
-        array = self.arrays[which]
-        shape = array.batch, array.rows, array.columns
-        size = shape[0] * shape[1] * shape[2] * dtype.itemsize
-        if size == 0:
-            return np.empty(shape, dtype)
-        memory = (c_char * size).from_address(array.data)
-        return np.ndarray(shape, dtype, memory)
+    def read(self) -> tuple[int, int, int, Sequence[int]]:
+        """Token, operation, scalar, and the address, batch, rows and columns of each array, in a row."""
+        token, operation, scalar, *arrays = self.contents
+        return token, operation, scalar, arrays
 
     def fail(self, message: str) -> None:
         """The program ends with this error, to which native code adds the name of the solver."""
@@ -54,6 +44,14 @@ class HostCall(ctypes.Structure):
 
     def succeed(self) -> None:
         self.outcome = _SUCCESS
+
+
+def view(address: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An array in XLA's own memory, which is there for the length of the call."""
+    size = math.prod(shape) * dtype.itemsize
+    if size == 0:
+        return np.empty(shape, dtype)
+    return np.ndarray(shape, dtype, memoryview((c_char * size).from_address(address)))
 
 
 _FUNCTION = ctypes.CFUNCTYPE(None, POINTER(HostCall))
