@@ -2,8 +2,8 @@
 
 One V-cycle of smoothed aggregation on a 2-D Laplacian, directly and through `elimax.adapters.pyamg`, in
 turns: as a jitted call for every solve, and as steps of a `lax.scan` in one program. The overhead is the
-median over turns of what is added to the direct calls. That of a jitted call contains JAX's own dispatch, which
-is shown as well: a jitted addition in the same place, with caches as cold.
+median over turns of what is added to the direct calls. That of a jitted call contains JAX's own dispatch,
+which is shown as well: a jitted addition in the same place, with caches as cold.
 """
 
 import statistics

@@ -173,6 +173,14 @@ def test_dtypes_must_agree(rng):
         solver(bound_to(A, Dense()))(A.values, sides(N, 1).astype(np.float32))
 
 
+def test_hermitian_matrix_has_a_real_diagonal(rng):
+    A, sides = problem(rng, np.complex128, "hermitian")
+    dense = Dense()
+    values = A.values + 0.5j  # on the diagonal it says nothing
+    x, _ = solver(bound_to(A, dense))(values, b := sides(A.shape[0], 1))
+    np.testing.assert_allclose(A.with_values(values).todense() @ x, b, atol=1e-10)
+
+
 def test_matrix_is_the_users_own(rng):
     """What `setup` does with the matrix changes nothing for others."""
     A, sides = problem(rng, storage="symmetric")
