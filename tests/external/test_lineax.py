@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 import numpy as np
+import optimistix as optx
 import pytest
 import scipy.sparse as sp
 
@@ -301,6 +302,24 @@ def test_checkpoint_cond_and_while(rng):
         )
     )
     assert jnp.sum(h(b) ** 2) <= 1e-6
+
+
+def test_newton_of_optimistix_refreshes_one_object(rng):
+    """A matrix-free Jacobian whose pattern is known, a new matrix at every step."""
+    A, _, dense = make()
+    solver = external(dense, "refresh", pattern=A.pattern.union(ex.Pattern.eye(N)))
+    b = vector(rng)
+
+    def residual(x, b):
+        return A @ x + x**3 / 10 - b
+
+    def root(b):
+        newton = optx.Newton(rtol=1e-10, atol=1e-10, linear_solver=solver)
+        return optx.root_find(residual, newton, jnp.zeros(N), b, throw=False).value
+
+    x = jax.jit(root)(b)
+    np.testing.assert_allclose(residual(x, b), 0.0, atol=1e-8)
+    assert dense.called["setup"] == 1 and dense.called["refresh"] >= 2
 
 
 # ---------------------------------------------------------------------------------------------
