@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import elimax as ex
+from elimax._external.host import Failed
 from elimax._external.registry import Counts, Kept, Registry
 from elimax._primitive.external import external_setup, external_solve
 
@@ -171,6 +172,8 @@ def test_close_releases_and_ends_programs():
         jax.block_until_ready(solve(S.values, B))
     with pytest.raises(ValueError, match="ExternalSolver 'dense' is closed"):
         host.bind(S.pattern, "general")
+    with pytest.raises(Failed, match="it was closed"):  # a call that had to wait for its turn
+        host.setup(bound, np.asarray(S.values)[None], np.empty((1, 4), np.uint32))
     host.close()  # twice does no harm
     run(Dense().host(), S.values)  # others go on
 

@@ -149,6 +149,8 @@ class Host:
                 self._tell(failures, batch, k)
 
     def _count(self) -> int:
+        if self.is_closed:  # while the call waited for its turn
+            raise Failed("it was closed")
         self.counts.calls += 1
         return self.counts.calls
 
