@@ -270,7 +270,8 @@ def work():
         print(str(error)[:100], flush=True)
 for _ in range(2):
     threading.Thread(target=work, daemon=True).start()
-time.sleep(1.0)
+while dense.called["solve"] < 4:
+    time.sleep(0.01)
 """
     )
     assert done.returncode == 0, done.stderr
