@@ -83,16 +83,16 @@ def measure(side: int) -> dict[str, float]:
 def main() -> int:
     """Print the table; 1 if a target is missed."""
     jax.config.update("jax_enable_x64", True)
-    print(f"Microseconds; target for what a solve costs beside PyAMG itself: {TARGET:.0f}")
     print(
-        "| n | PyAMG, one V-cycle | + in a jitted call | + in a step of a scan | a jitted addition |"
+        f"Microseconds; target for what a solve costs beside PyAMG, and JAX's dispatch: {TARGET:.0f}"
     )
+    print("| n | PyAMG, one V-cycle | + a step of a scan | + a jitted call | a jitted addition |")
     print("|---:|---:|---:|---:|---:|")
     missed = False
     for side in SIDES:
         t = measure(side)
-        missed |= max(t["call"], t["step"]) > TARGET
-        figures = " | ".join(f"{t[name]:.0f}" for name in ("direct", "call", "step", "addition"))
+        missed |= max(t["call"] - t["addition"], t["step"]) > TARGET
+        figures = " | ".join(f"{t[name]:.0f}" for name in ("direct", "step", "call", "addition"))
         print(f"| {side * side:,} | {figures} |")
     return int(missed)
 

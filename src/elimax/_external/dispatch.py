@@ -54,7 +54,6 @@ def _serve(call: HostCall) -> None:
         call.succeed()
     except Failed as error:
         call.fail(str(error))
-    except (
-        BaseException
-    ) as error:  # KeyboardInterrupt, a warning that is an error, a mistake of ours
+    except BaseException as error:
+        # KeyboardInterrupt, a warning that is an error, a mistake of ours.
         call.fail(f"the call was interrupted by {type(error).__name__}: {error}")
