@@ -3,6 +3,7 @@
 //
 // Each handler looks its structures up by hash, loops over the batch and calls one kernel of numeric.h.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -36,7 +37,7 @@ ffi::Error refined_solve_handler(ffi::ThreadPool pool, ffi::AnyBuffer values, ff
                                  std::int64_t symbolic_low, std::int64_t embedding_high,
                                  std::int64_t embedding_low, std::int64_t pattern_high,
                                  std::int64_t pattern_low, std::int64_t storage_code, bool adjoint,
-                                 std::string_view sentence) {
+                                 bool refine, std::string_view sentence) {
   const auto symbolic = find<Symbolic>(hash_of(symbolic_high, symbolic_low));
   const auto embedding = find<Embedding>(hash_of(embedding_high, embedding_low));
   const auto pattern = find<Pattern>(hash_of(pattern_high, pattern_low));
@@ -52,12 +53,20 @@ ffi::Error refined_solve_handler(ffi::ThreadPool pool, ffi::AnyBuffer values, ff
     count(Counter::solve, x.batch());
     const double once = solve_time(*symbolic, k) + 2.0 * static_cast<double>(pattern->rows.size()) * k;
     const ffi::Error error = for_matrices<T>(
-        pool, *symbolic, x.batch(), 2 * once,
-        [&](const Schedule& schedule) { return refined_solve_workspace<T>(*symbolic, schedule, k); },
+        pool, *symbolic, x.batch(), refine ? 2 * once : once,
+        [&](const Schedule& schedule) {
+          return refine ? refined_solve_workspace<T>(*symbolic, schedule, k)
+                        : solve_workspace(*symbolic, schedule, k);
+        },
         [&](Offset i, const Schedule& schedule, Crew& crew, T* workspace) {
-          refined_solve<T>(*symbolic, *embedding, schedule, crew, *pattern, a[i],
-                           pivoted_factor<T>(*symbolic, storage, F[i], order[i]), adjoint, b[i], k, x[i],
-                           errors[i], workspace);
+          const Factor<T> f = pivoted_factor<T>(*symbolic, storage, F[i], order[i]);
+          if (refine) {
+            refined_solve<T>(*symbolic, *embedding, schedule, crew, *pattern, a[i], f, adjoint, b[i], k, x[i],
+                             errors[i], workspace);
+          } else {
+            pivoted_solve(*symbolic, *embedding, schedule, crew, f, adjoint, b[i], k, x[i], workspace);
+            std::fill_n(errors[i], k, Real<T>{});
+          }
         });
     if (error.failure()) return error;
     return first_stagnated(sentence, errors, x.batch());
@@ -121,6 +130,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_refined_solve, refined_solve_handler,
                                               "symbolic", "embedding", "pattern")
                                   .Attr<std::int64_t>("storage")
                                   .Attr<bool>("adjoint")
+                                  .Attr<bool>("refine")
                                   .Attr<std::string_view>("sentence"));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_slogdet, slogdet_handler,

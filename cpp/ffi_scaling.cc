@@ -1,5 +1,5 @@
 // ffi_scaling.cc: XLA FFI handlers around a pivoted factorization: scales of rows and columns, the scaled
-// values, and the guard of what a factor that is not exact would spoil.
+// values, the incomplete factors, and the guard of what a factor that is not exact would spoil.
 
 #include "ffi_failure.h"
 
@@ -33,6 +33,27 @@ ffi::Error scale_handler(ffi::ThreadPool pool, ffi::AnyBuffer values, ffi::AnyBu
     const Batched<const Real<T>> r(rows, 1, result.batch()), c(columns, 1, result.batch());
     return for_batch(pool, result.batch(), 2.0 * pattern->rows.size(),
                      [&](Offset i) { scale<T>(*pattern, a[i], r[i], c[i], result[i]); });
+  });
+}
+
+ffi::Error incomplete_lu_handler(ffi::ThreadPool pool, ffi::AnyBuffer values,
+                                 ffi::Result<ffi::AnyBuffer> factor, ffi::Result<ffi::AnyBuffer> status,
+                                 ffi::Result<ffi::AnyBuffer> detail, std::int64_t pattern_high,
+                                 std::int64_t pattern_low, bool modified, bool positive) {
+  const auto pattern = find<Pattern>(hash_of(pattern_high, pattern_low));
+  if (!pattern) return unknown_structure();
+  return for_scalar(values.element_type(), [&](auto scalar) -> ffi::Error {
+    using T = decltype(scalar);
+    const Batched<T> result(*factor, 1);
+    const Batched<Index> code(*status, 0), place(*detail, 0);
+    const Batched<const T> a(values, 1, result.batch());
+    const Columns columns = *pattern;
+    const double time = 10.0 * static_cast<double>(columns.rows.size());
+    return for_batch<Index>(pool, result.batch(), time, 2 * columns.n_cols, [&](Offset i, Index* work) {
+      const Status found = incomplete_lu<T>(columns, a[i], modified, positive, result[i], work);
+      *code[i] = found.code;
+      *place[i] = found.detail;
+    });
   });
 }
 
@@ -80,6 +101,17 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_scale, scale_handler,
                                                   .Arg<ffi::AnyBuffer>()
                                                   .Ret<ffi::AnyBuffer>(),
                                               "pattern"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_incomplete_lu, incomplete_lu_handler,
+                              with_structures(ffi::Ffi::Bind()
+                                                  .Ctx<ffi::ThreadPool>()
+                                                  .Arg<ffi::AnyBuffer>()
+                                                  .Ret<ffi::AnyBuffer>()
+                                                  .Ret<ffi::AnyBuffer>()
+                                                  .Ret<ffi::AnyBuffer>(),
+                                              "pattern")
+                                  .Attr<bool>("modified")
+                                  .Attr<bool>("positive"));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(elimax_guard, guard_handler,
                               ffi::Ffi::Bind()

@@ -120,6 +120,11 @@ void refined_solve(const Symbolic& symbolic, const Embedding& embedding, const S
                    Columns pattern, const T* values, Factor<T> factor, bool adjoint, const T* b, Index k,
                    T* x, Real<T>* errors, T* work);
 
+// incomplete.cc: the factors of an incomplete LU factorization on the pattern of A, which holds the diagonal;
+// work: 2 n. status_pivots_perturbed: pivots were replaced. With `positive` they are to be positive.
+template <class T>
+Status incomplete_lu(Columns pattern, const T* values, bool modified, bool positive, T* factor, Index* work);
+
 // equilibrate.cc: powers of two that make the largest entry of every row and column of diag(rows) A
 // diag(columns) about 1. For symmetric storage both are the same, and it is the 2-norm that is about 1.
 template <class T>

@@ -21,9 +21,11 @@ from elimax._external import ExternalSolver as ExternalSolver
 from elimax._factor import LDL as LDL
 from elimax._factor import LU as LU
 from elimax._factor import Cholesky as Cholesky
+from elimax._factor import IncompleteLU as IncompleteLU
 from elimax._factor import analyze as analyze
 from elimax._factor import cholesky as cholesky
 from elimax._factor import factor as factor
+from elimax._factor import incomplete_lu as incomplete_lu
 from elimax._factor import ldl as ldl
 from elimax._factor import logdet as logdet
 from elimax._factor import lu as lu
@@ -46,11 +48,13 @@ from elimax._results import FactorizationError as FactorizationError
 from elimax._results import NotConverged as NotConverged
 from elimax._solver import AutoSparse as AutoSparse
 from elimax._solver import SparseCholesky as SparseCholesky
+from elimax._solver import SparseILU as SparseILU
 from elimax._solver import SparseLDL as SparseLDL
 from elimax._solver import SparseLSTSQ as SparseLSTSQ
 from elimax._solver import SparseLU as SparseLU
 from elimax._solver import SparseTriangular as SparseTriangular
 from elimax._solver import check_solution as check_solution
+from elimax._solver import preconditioner as preconditioner
 from elimax._structure.lu_symbolic import LUSymbolic as LUSymbolic
 from elimax._structure.pattern import Pattern as Pattern
 from elimax._structure.symbolic import Symbolic as Symbolic

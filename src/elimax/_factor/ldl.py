@@ -53,11 +53,12 @@ class LDL(Pivoted):
         return self.symbolic
 
     def solve(
-        self, b: Inexact[ArrayLike, " n"] | Inexact[ArrayLike, "n k"]
+        self, b: Inexact[ArrayLike, " n"] | Inexact[ArrayLike, "n k"], *, refine: bool = True
     ) -> Inexact[Array, "n ..."]:
         r"""$x = A^{-1} b$ for one right-hand side or k of them, by iterative refinement.
 
-        The componentwise backward error of every column is at most 10 roundings.
+        The componentwise backward error of every column is at most 10 roundings. With `refine=False` it is
+        one pass over the factor, unchecked: for preconditioning.
 
         **Raises:** `ValueError` or `TypeError` if `b` does not fit. `FactorizationError`, or JAX's own error
         where values are abstract, if refinement stagnates; with `throw=False` such a column is NaN
@@ -70,7 +71,7 @@ class LDL(Pivoted):
 
         **Source:** Arioli, Demmel and Duff, SIAM J. Matrix Anal. Appl. 10 (1989).
         """
-        return self._solve(b, transpose=False)
+        return self._solve(b, transpose=False, refine=refine)
 
     def solve_checked(self, b: Inexact[ArrayLike, " n"] | Inexact[ArrayLike, "n k"]) -> Solution:
         """As `solve`, but never an error: the best solution with the status and backward error achieved."""

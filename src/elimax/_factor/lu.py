@@ -57,10 +57,12 @@ class LU(Pivoted):
         b: Inexact[ArrayLike, " n"] | Inexact[ArrayLike, "n k"],
         *,
         transpose: bool = False,
+        refine: bool = True,
     ) -> Inexact[Array, "n ..."]:
         r"""$x = A^{-1} b$, or $A^{-\top} b$ (not conjugated), for one right-hand side or k of them.
 
         By iterative refinement: the componentwise backward error of every column is at most 10 roundings.
+        With `refine=False` it is one pass over the factor, unchecked: for preconditioning.
 
         **Raises:** `ValueError` or `TypeError` if `b` does not fit. `FactorizationError`, or JAX's own error
         where values are abstract, if refinement stagnates; with `throw=False` such a column is NaN
@@ -74,7 +76,7 @@ class LU(Pivoted):
 
         **Source:** Arioli, Demmel and Duff, SIAM J. Matrix Anal. Appl. 10 (1989).
         """
-        return self._solve(b, transpose)
+        return self._solve(b, transpose, refine)
 
     def solve_checked(
         self,

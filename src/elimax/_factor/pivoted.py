@@ -109,9 +109,9 @@ class Pivoted(abc.ABC):
 
     # -- solving
 
-    def _solve(self, b: Any, transpose: bool) -> Array:
+    def _solve(self, b: Any, transpose: bool, refine: bool) -> Array:
         staged = is_staged(self.matrix.values, self.values, b)
-        x, errors = self._refined(b, transpose, throw=self.throw and staged)
+        x, errors = self._solved(b, transpose, refine, throw=self.throw and staged)
         accurate = errors <= _largest_error(self.dtype)
         if self.throw and not staged and not bool(jnp.all(accurate)):
             raise _results.FactorizationError(
@@ -121,20 +121,20 @@ class Pivoted(abc.ABC):
         return x.reshape(jnp.shape(b))
 
     def _solve_checked(self, b: Any, transpose: bool) -> Solution:
-        x, errors = self._refined(b, transpose, throw=False)
+        x, errors = self._solved(b, transpose, refine=True, throw=False)
         stagnated = jnp.int32(_results.REFINEMENT_STAGNATED)
         status = jnp.where(errors <= _largest_error(self.dtype), jnp.int32(0), stagnated)
         lead = jnp.shape(b)[1:]
         return Solution(x.reshape(jnp.shape(b)), status.reshape(lead), errors.reshape(lead))
 
-    def _refined(self, b: Any, transpose: bool, throw: bool) -> tuple[Array, Array]:
+    def _solved(self, b: Any, transpose: bool, refine: bool, throw: bool) -> tuple[Array, Array]:
         """A x = b, with R and C the scales: (R A C) (C^-1 x) = R b, and the transpose of that."""
         columns = as_columns(b, self.shape[0], self.dtype)
         left, right = self.row_scale, self.column_scale
         if transpose:
             left, right = right, left
         y, errors = refined_solve(
-            self._factored(self.matrix), left[:, None] * columns, transpose, throw
+            self._factored(self.matrix), left[:, None] * columns, transpose, refine, throw
         )
         return right[:, None] * y, errors
 

@@ -78,7 +78,12 @@ def materialise(
     matrix = sparse_matrix(operator, pattern)
     if verify:
         matrix = _verified(matrix, operator, columns, rows)
-    tags = {tag for has, tag in PROPERTIES if has(operator)}
+    # A 1 x 1 operator between different structures is diagonal, but lineax takes no tag for that.
+    tags = (
+        {tag for has, tag in PROPERTIES if has(operator)}
+        if columns.size != 1 or columns == rows
+        else ()
+    )
     return SparseLinearOperator(
         matrix, tags, in_structure=columns.structure, out_structure=rows.structure
     )

@@ -17,13 +17,14 @@ def _results(a: Shape, factor: Shape, pivots: Shape, b: Shape, **structure: Any)
     return b, Shape((b.shape[1],), np.finfo(b.dtype).dtype)
 
 
-def _attributes(*, symbolic, embedding, storage: Storage, adjoint: bool, throw: bool):
+def _attributes(*, symbolic, embedding, storage: Storage, adjoint: bool, refine: bool, throw: bool):
     return {
         "symbolic": symbolic,
         "embedding": embedding,
         "pattern": embedding.pattern,
         "storage": STORAGES.index(storage),
         "adjoint": adjoint,
+        "refine": refine,
         "sentence": REFINEMENT_STAGNATED_SENTENCE if throw else "",
     }
 
@@ -34,11 +35,16 @@ refined_solve_p = define(
 
 
 def refined_solve(
-    factored: Factored, b: Inexact[Array, "n k"], transpose: bool = False, throw: bool = False
+    factored: Factored,
+    b: Inexact[Array, "n k"],
+    transpose: bool = False,
+    refine: bool = True,
+    throw: bool = False,
 ) -> tuple[Inexact[Array, "n k"], Float[Array, " k"]]:
     """A^-1 b, or A^-T b, and the componentwise backward error of every column.
 
-    With `throw`, one above ten roundings is an error of the running program.
+    With `throw`, one above ten roundings is an error of the running program. Without `refine` it is what one
+    pass over the factor gives, and the errors are not measured, but zero.
     """
     adjoint = transpose and factored.storage == "general"
     conjugated = transpose and factored.storage != "symmetric"
@@ -46,6 +52,7 @@ def refined_solve(
         *factored.operands,
         jnp.conj(b) if conjugated else b,
         adjoint=adjoint,
+        refine=refine,
         throw=throw,
         **factored.structure,
     )

@@ -7,6 +7,7 @@ follow from its rule for linear solves and the products of the operator.
 """
 
 import abc
+from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import equinox as eqx
@@ -66,6 +67,9 @@ class Outcome(NamedTuple):
     backward_error: Float[Array, ""]
 
 
+Solve = Callable[[Any, Inexact[Array, " m"], bool], Outcome]
+
+
 class DirectSolver(lx.AbstractLinearSolver[State[F]], Generic[F]):
     """The base of the direct solvers.
 
@@ -121,13 +125,28 @@ class DirectSolver(lx.AbstractLinearSolver[State[F]], Generic[F]):
         **Returns:** the solution, the result, and `status`, `detail` and `backward_error` as statistics.
         """
         del options
+        outcome = self._applied(state, vector, self._solve)
+        statistics = {
+            "status": outcome.status,
+            "detail": outcome.detail,
+            "backward_error": outcome.backward_error,
+        }
+        return state.columns.unravel(outcome.x), lineax_result(outcome.status), statistics
+
+    def precondition(self, state: State[F], vector: PyTree[Array]) -> PyTree[Array]:
+        """One pass over the factor, unrefined and unchecked."""
+        return state.columns.unravel(self._applied(state, vector, self._solve_once).x)
+
+    def _solve_once(self, factor: F, b: Inexact[Array, " m"], transpose: bool) -> Outcome:
+        """As `_solve`, without refinement."""
+        return self._solve(factor, b, transpose)
+
+    def _applied(self, state: State[F], vector: PyTree[Array], solve: Solve) -> Outcome:
+        """What `solve` makes of a vector, by the flags of the state."""
         b = state.rows.ravel("vector", vector).astype(state.factor.dtype)
         b = -b if state.negated else b
-        b = jnp.conj(b) if state.conjugated else b
-        x, status, detail, error = self._solve(state.factor, b, state.transposed)
-        x = jnp.conj(x) if state.conjugated else x
-        statistics = {"status": status, "detail": detail, "backward_error": error}
-        return state.columns.unravel(x), lineax_result(status), statistics
+        outcome = solve(state.factor, jnp.conj(b) if state.conjugated else b, state.transposed)
+        return outcome._replace(x=jnp.conj(outcome.x)) if state.conjugated else outcome
 
     def transpose(
         self, state: State[F], options: dict[str, Any]

@@ -1,6 +1,7 @@
 """The factorizations as solvers for lineax: positive definite, symmetric, general, of any shape."""
 
-from typing import Any
+import dataclasses
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -12,11 +13,13 @@ from elimax._factor import LDL, LU, Cholesky, cholesky, ldl, lu
 from elimax._factor.pivoted import Solution
 from elimax._least_squares import LeastSquares, least_squares
 from elimax._matrix import SparseMatrix, SymmetricMatrix
-from elimax._solver.direct import DirectSolver, F, Outcome
+from elimax._solver.direct import DirectSolver, F, Outcome, State
 from elimax._structure.assembly import block
 from elimax._structure.lu_symbolic import LUSymbolic
 from elimax._structure.pattern import Pattern
 from elimax._structure.symbolic import Symbolic
+
+S = TypeVar("S", Cholesky, LDL)
 
 
 class _Factorizing(DirectSolver[F]):
@@ -74,10 +77,12 @@ class SparseCholesky(_Factorizing[Cholesky]):
         return cholesky(A, self.symbolic, self.ordering, throw=False)
 
     def _solve(self, factor: Cholesky, b: Inexact[Array, " n"], transpose: bool) -> Outcome:
-        # The transpose of a Hermitian matrix is its conjugate.
-        x = jnp.conj(factor.solve(jnp.conj(b))) if transpose else factor.solve(b)
-        error = jnp.full((), jnp.nan, b.real.dtype)
-        return Outcome(x, factor.status, factor.detail, error)
+        return _unchecked(factor.solve(b), factor)
+
+    def transpose(
+        self, state: State[Cholesky], options: dict[str, Any]
+    ) -> tuple[State[Cholesky], dict[str, Any]]:
+        return _transposed(state), options
 
 
 class _Pivoting(_Factorizing[F]):
@@ -138,10 +143,15 @@ class SparseLDL(_Pivoting[LDL]):
         return ldl(A, self.symbolic, self.ordering, throw=False)
 
     def _solve(self, factor: LDL, b: Inexact[Array, " n"], transpose: bool) -> Outcome:
-        if not (transpose and factor.matrix.storage == "hermitian"):
-            return self._outcome(factor.solve_checked(b), factor)
-        outcome = self._outcome(factor.solve_checked(jnp.conj(b)), factor)
-        return outcome._replace(x=jnp.conj(outcome.x))
+        return self._outcome(factor.solve_checked(b), factor)
+
+    def _solve_once(self, factor: LDL, b: Inexact[Array, " n"], transpose: bool) -> Outcome:
+        return _unchecked(factor.solve(b, refine=False), factor)
+
+    def transpose(
+        self, state: State[LDL], options: dict[str, Any]
+    ) -> tuple[State[LDL], dict[str, Any]]:
+        return _transposed(state), options
 
 
 class SparseLU(_Pivoting[LU]):
@@ -170,6 +180,9 @@ class SparseLU(_Pivoting[LU]):
 
     def _solve(self, factor: LU, b: Inexact[Array, " n"], transpose: bool) -> Outcome:
         return self._outcome(factor.solve_checked(b, transpose=transpose), factor)
+
+    def _solve_once(self, factor: LU, b: Inexact[Array, " n"], transpose: bool) -> Outcome:
+        return _unchecked(factor.solve(b, transpose=transpose, refine=False), factor)
 
 
 class SparseLSTSQ(_Pivoting[LeastSquares]):
@@ -209,6 +222,19 @@ class SparseLSTSQ(_Pivoting[LeastSquares]):
 
     def _solve(self, factor: LeastSquares, b: Inexact[Array, " m"], transpose: bool) -> Outcome:
         return self._outcome(factor.solve_checked(b, transpose=transpose), factor.augmented)
+
+
+def _unchecked(x: Inexact[Array, " n"], factor: Cholesky | LDL | LU) -> Outcome:
+    """A solution whose error is not measured."""
+    return Outcome(x, factor.status, factor.detail, jnp.full((), jnp.nan, x.real.dtype))
+
+
+def _transposed(state: State[S]) -> State[S]:
+    """The transpose of a Hermitian matrix is its conjugate, that of a symmetric one the matrix itself."""
+    flipped = state.transpose()
+    if state.factor.matrix.storage != "hermitian":
+        return flipped
+    return dataclasses.replace(flipped, transposed=False, conjugated=not state.conjugated)
 
 
 def is_self_adjoint(operator: lx.AbstractLinearOperator) -> bool:
