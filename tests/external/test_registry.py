@@ -252,30 +252,41 @@ def test_exit_releases():
     assert done.stdout.split() == ["done", "released", "1"]
 
 
-def test_exit_while_programs_run():
-    """The last calls come back before anything is released, and later ones are errors, not crashes."""
+def test_disconnecting_waits_for_the_call_that_runs():
+    """As at the exit of the interpreter: the last call comes back, and later ones are errors, not crashes."""
     done = process(
         """
 import threading, time
-slow = dense.solve
+from elimax._structure.host import library
+started = threading.Event()
+
 def solve_slowly(made, b):
-    time.sleep(0.02)
-    return slow(made, b)
-bound.host.functions = bound.host.functions.__class__(dense.setup, solve_slowly, None, None, dense.release)
+    started.set()
+    time.sleep(0.5)
+    print("solved", flush=True)
+    return b
+
+object.__setattr__(bound.host.functions, "solve", solve_slowly)
+
 def work():
-    try:
-        while True:
+    for _ in range(2):
+        try:
             jax.block_until_ready(solve(S.values, B))
-    except Exception as error:
-        print(str(error)[:100], flush=True)
-for _ in range(2):
-    threading.Thread(target=work, daemon=True).start()
-while dense.called["solve"] < 4:
-    time.sleep(0.01)
+        except Exception as error:
+            print("there is no Python to call" in str(error), flush=True)
+
+thread = threading.Thread(target=work)
+thread.start()
+assert started.wait(60)
+library.elimax_set_host(None)
+print("disconnected", flush=True)
+thread.join()
 """
     )
     assert done.returncode == 0, done.stderr
-    assert "released 1" in done.stdout
+    printed = done.stdout.split()
+    assert sorted(printed) == ["1", "True", "disconnected", "released", "solved"]
+    assert printed.index("solved") < printed.index("disconnected") < printed.index("released")
 
 
 def test_importing_connects_nothing():
