@@ -9,6 +9,7 @@
 #include <new>
 #include <optional>
 
+#include "host.h"
 #include "numeric.h"
 
 using namespace elimax;
@@ -208,6 +209,7 @@ int elimax_pin_content(const char* kind, const std::int64_t* preamble, Offset pr
   }
 }
 void elimax_clear_structures() { clear_structures(); }
+void elimax_set_host(HostFunction function) { set_host(function); }
 std::int64_t elimax_counted(int counter) { return counted(static_cast<Counter>(counter)); }
 
 }  // extern "C"

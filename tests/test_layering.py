@@ -21,6 +21,7 @@ FLOORS = {
     "_results": 0,
     # integers, on the host
     "_structure._native": 10,
+    "_structure.host": 11,
     "_structure.structure": 11,
     "_structure.archive": 12,
     "_structure.index_map": 12,
@@ -51,6 +52,7 @@ FLOORS = {
     "_primitive.selected_inverse": 25,
     "_primitive.solve": 25,
     "_primitive.triangular": 25,
+    "_primitive.external": 26,
     "_primitive.scaling": 26,
     "_primitive.pivoted": 26,
     "_primitive.determinant": 27,
@@ -99,7 +101,20 @@ FLOORS = {
     "_solver.auto": 73,
     "_solver.preconditioner": 74,
     "_solver": 75,
+    # solvers of others, on the host
+    "_external.registry": 76,
+    "_external.bound": 76,
+    "_external.host": 77,
+    "_external.dispatch": 78,
+    "_external.solver": 79,
+    "_external": 80,
     "": 90,
+    # what needs extras, and is imported by nothing else
+    "adapters": 91,
+    "adapters.cholmod": 91,
+    "adapters.pardiso": 91,
+    "adapters.pyamg": 91,
+    "adapters.superlu": 91,
 }
 # The packages a module may take from JAX's extension interfaces.
 JAX_INTERNALS = {

@@ -17,6 +17,7 @@ from elimax._primitive import jax_version as _jax_version  # noqa: F401, before 
 
 # isort: split
 from elimax._export import export as export
+from elimax._external import ExternalSolver as ExternalSolver
 from elimax._factor import LDL as LDL
 from elimax._factor import LU as LU
 from elimax._factor import Cholesky as Cholesky
@@ -44,6 +45,7 @@ from elimax._operator import diagonal as diagonal
 from elimax._operator import materialise as materialise
 from elimax._primitive.define import clear_structures as clear_structures
 from elimax._results import FactorizationError as FactorizationError
+from elimax._results import NotConverged as NotConverged
 from elimax._solver import AutoSparse as AutoSparse
 from elimax._solver import SparseCholesky as SparseCholesky
 from elimax._solver import SparseILU as SparseILU

@@ -8,6 +8,12 @@ NOT_FINITE = -1
 PIVOTS_PERTURBED = -3
 UNSTABLE = -4
 REFINEMENT_STAGNATED = -5
+EXTERNAL_FAILED = -20
+EXTERNAL_NOT_CONVERGED = -21
+EXTERNAL_WRONG_RESULT = -22
+EXTERNAL_NOT_FINITE = -23
+EXTERNAL_STALE = -24
+EXTERNAL_BAD_INPUT = -25
 
 NOT_POSITIVE_DEFINITE_SENTENCE = (
     "elimax: the matrix is not positive definite (or is so only within rounding): the pivot of "
@@ -66,6 +72,27 @@ OVERFLOW_SENTENCE = (
     "elimax: the solution overflows: matrix and right-hand side are finite, but some entry of the solution "
     "is not. Scale the problem, or compute in float64."
 )
+# {cause} is what the solver did: an exception, a message, a shape.
+EXTERNAL_SENTENCES = {
+    NOT_FINITE: "the matrix has a NaN or infinite value, and was not set up for",
+    EXTERNAL_FAILED: "its code raised an exception: {cause}",
+    EXTERNAL_NOT_CONVERGED: "it did not converge: {cause}",
+    EXTERNAL_WRONG_RESULT: "it returned {cause}",
+    EXTERNAL_NOT_FINITE: "its solution has NaN or infinite entries",
+    EXTERNAL_BAD_INPUT: "the right-hand side has NaN or infinite entries, and was not solved for",
+    EXTERNAL_STALE: (
+        "stale key: the key belongs to other values than those that came with it. A state is made by `init` "
+        "and used as it is; make a new one for new values"
+    ),
+}
+
+
+class NotConverged(ArithmeticError):
+    """For the functions of an `ExternalSolver` to raise: the iteration ended without a solution.
+
+    What is raised becomes a status, `lineax.RESULTS.max_steps_reached`; any other exception becomes
+    `lineax.RESULTS.breakdown`.
+    """
 
 
 class FactorizationError(ArithmeticError):
@@ -103,5 +130,8 @@ def check(
         raise FactorizationError(perturbed_sentence, column=detail)
     if status == UNSTABLE:
         raise FactorizationError(UNSTABLE_SENTENCE)
+    if status in EXTERNAL_SENTENCES:
+        sentence = EXTERNAL_SENTENCES[status].format(cause="a RuntimeWarning has told what")
+        raise FactorizationError(f"elimax: an external solver failed: {sentence}")
     if status > 0:
         raise FactorizationError(pivot_sentence, column=status - 1)

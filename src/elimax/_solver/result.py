@@ -9,14 +9,23 @@ from jaxtyping import Array, Int
 
 from elimax import _results
 
+# What lineax calls the failures; every other one is `singular`.
+RESULTS = {
+    _results.NOT_FINITE: lx.RESULTS.nonfinite_input,
+    _results.EXTERNAL_BAD_INPUT: lx.RESULTS.nonfinite_input,
+    _results.EXTERNAL_NOT_CONVERGED: lx.RESULTS.max_steps_reached,
+    _results.EXTERNAL_FAILED: lx.RESULTS.breakdown,
+    _results.EXTERNAL_WRONG_RESULT: lx.RESULTS.breakdown,
+    _results.EXTERNAL_STALE: lx.RESULTS.breakdown,
+}
+
 
 def lineax_result(status: Int[Array, ""]) -> lx.RESULTS:
-    """The `lineax.RESULTS` of a status: `nonfinite_input` for a NaN or infinite value of the matrix,
-    `singular` for every other failure. lineax accepts no codes but its own."""
-    failed = lx.RESULTS.where(
-        status == _results.NOT_FINITE, lx.RESULTS.nonfinite_input, lx.RESULTS.singular
-    )
-    return lx.RESULTS.where(status == 0, lx.RESULTS.successful, failed)
+    """The `lineax.RESULTS` of a status. lineax accepts no codes but its own."""
+    result = lx.RESULTS.where(status == 0, lx.RESULTS.successful, lx.RESULTS.singular)
+    for code, name in RESULTS.items():
+        result = lx.RESULTS.where(status == code, name, result)
+    return result
 
 
 @functools.singledispatch
