@@ -171,3 +171,17 @@ def test_real_problems(name, rng, shared):
     gram = (A.T @ A).toarray() + 0.01 * np.eye(A.shape[1])
     assert_close(ex.lstsq(M, b, 0.1), np.linalg.solve(gram, A.T @ b), 1e-9)
     assert index()[name]["rows"] == A.shape[0]
+
+
+@pytest.mark.parametrize("c", [1e-150, 1e-3, 1e6, 1e150])
+@pytest.mark.parametrize("shape", [(9, 4), (4, 9)])
+def test_rows_or_columns_of_very_different_size(c, shape, rng):
+    """[J; c I] is well-conditioned for large c, and if J is, for small c."""
+    J, b = _matrix(*shape, np.float64).toarray(), rng.normal(size=sum(shape))
+    m, n = shape
+    A = np.vstack([J, c * np.eye(n)]) if m > n else np.hstack([J, c * np.eye(m)])
+    F = ex.least_squares(ex.SparseMatrix.from_scipy(sp.csc_array(A)))
+    expected, unit = np.linalg.pinv(A), max(c, 1.0)
+    b, w = b[: A.shape[0]], rng.normal(size=A.shape[1])
+    assert_close(F.solve(b) * unit, unit * (expected @ b), 1e-12)
+    assert_close(F.solve(w, transpose=True) * unit, unit * (expected.T @ w), 1e-12)
