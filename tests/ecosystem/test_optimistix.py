@@ -188,6 +188,15 @@ def adjust(start, pictures, kind, linear_solver=None, **options):
     return optx.least_squares(bundle.residuals, solver, start, pictures, **options)
 
 
+def test_damping_beyond_all_measure(pictures):
+    """At the minimum rounding decides about steps, so that Levenberg-Marquardt damps more and more."""
+    start, seen = pictures
+    linear_solver = ex.SparseLSTSQ(pattern=bundle.pattern(start, seen))
+    solver = optx.LevenbergMarquardt(rtol=1e-10, atol=1e-10, linear_solver=linear_solver)
+    solution = optx.least_squares(bundle.residuals, solver, start, seen)
+    close(solution.value, adjust(start, seen, optx.GaussNewton).value, 1e-7)
+
+
 @pytest.mark.parametrize("kind", METHODS)
 def test_least_squares(kind, pictures):
     start, seen = pictures
