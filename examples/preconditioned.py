@@ -7,9 +7,10 @@ from step to step:
     (I / dt + K(u_old)) u_new = u_old / dt.
 
 In three dimensions the factor of such a matrix has a hundred times as many entries as the matrix itself. The
-script takes the same steps in several ways: with a factorization at each of them; by conjugate gradients
-with the factor of the first one throughout (stale); with incomplete factors, new ones for each step, or of the
-first step; and with no preconditioner. All are one compiled `lax.scan`, whose state carries the preconditioner.
+script takes the same steps in several ways: with a factorization at each of them; by conjugate gradients with
+the factor of the first one throughout (stale); with incomplete factors, new ones for each step, or of the
+first step; and with no preconditioner. Each is one compiled `lax.scan`, whose state carries the
+preconditioner.
 
     python examples/preconditioned.py                    # 48^3 = 110,592 cells; half a minute
     python examples/preconditioned.py --size 100 --ways "incomplete; plain"   # a million
