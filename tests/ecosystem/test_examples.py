@@ -1,12 +1,10 @@
-"""The scripts, and the pages of the documentation about optimistix and diffrax."""
+"""The scripts that use optimistix and diffrax."""
 
 import os
 import pathlib
 import re
 import subprocess
 import sys
-
-import pytest
 
 import newton
 from pde import measuring
@@ -27,14 +25,6 @@ def _run(*command) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-@pytest.mark.parametrize("page", ["optimistix.md", "diffrax.md"])
-def test_every_block_of_a_page_runs(page):
-    text = (ROOT / "docs" / page).read_text()
-    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == text.count("```python") >= 3
-    _run("-c", "\n".join(blocks))
 
 
 def test_newton():

@@ -371,7 +371,10 @@ def test_errors():
         ValueError, match="could not be found, and as a dense matrix it would be too"
     ):
         lx.linear_solve(big, jnp.ones(100_000), ex.SparseLU())
-    with pytest.raises(ValueError, match="reads entries whose positions are not known"):
+    with (
+        pytest.warns(UserWarning, match="is taken to be a dense matrix"),
+        pytest.raises(ValueError, match="reads entries whose positions are not known"),
+    ):
         jax.jit(
             lambda i: ex.materialise(
                 lx.JacobianLinearOperator(lambda x, _: x[i] * x, jnp.ones(100_000))

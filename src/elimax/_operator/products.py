@@ -1,6 +1,7 @@
 """An operator that is only known by its products, and where its nonzeros are."""
 
 import functools
+import warnings
 from collections.abc import Callable
 
 import jax.numpy as jnp
@@ -15,6 +16,8 @@ from elimax._structure.pattern import Pattern
 
 # The largest dense pattern that is taken where no better one is found, in entries.
 DENSEST = 2**24
+# From how many entries on a dense matrix is worth a warning.
+_REMARKABLE = 2**18
 
 Product = Callable[[Inexact[Array, " n"]], Inexact[Array, " m"]]
 
@@ -51,14 +54,23 @@ def known_pattern(operator: lx.AbstractLinearOperator, pattern: Pattern | None) 
 def found_pattern(operator: lx.AbstractLinearOperator) -> Pattern:
     """The pattern that the operator's program tells; a dense one if that tells nothing, and it is small.
 
-    **Raises:** `ValueError` if it is large.
+    **Raises:** `ValueError` if it is large. **Warns:** `UserWarning` if a matrix of some size is dense.
     """
     columns = Space.of(operator.in_structure())
     shape = (operator.out_size(), columns.size)
+    size = shape[0] * shape[1]
     pattern = linear_pattern(product_of(operator), columns.size, columns.dtype)
+    if pattern is None or pattern.nnz == size >= _REMARKABLE:
+        warnings.warn(
+            f"this {type(operator).__name__} of shape {shape} is taken to be a dense matrix. If it is not, "
+            "it may read entries whose positions are not known when it is traced (arrays of indices that it "
+            "closes over are arguments of lineax's jit): tag it with its pattern, tags=P, or pass pattern=P",
+            UserWarning,
+            stacklevel=2,
+        )
     if pattern is not None and pattern.nnz <= DENSEST:
         return pattern
-    if shape[0] * shape[1] <= DENSEST:
+    if size <= DENSEST:
         return Pattern.dense(shape)
     raise ValueError(
         f"the sparsity pattern of this {type(operator).__name__} of shape {shape} could not be found, and as "
