@@ -7,6 +7,7 @@ import lineax as lx
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import scipy.sparse.linalg
 
 import elimax as ex
 import preconditioned
@@ -68,6 +69,17 @@ def test_unsymmetric_iterations(name):
         assert steps(operator, solver, exact) <= 3
     assert steps(operator, solver, ex.preconditioner(ex.lu(convection(0.7)))) < plain
     assert steps(operator, solver, ex.preconditioner(operator, ex.SparseILU())) < plain
+
+
+def test_any_solver_preconditions():
+    """lineax's own, and one of another library on the host."""
+    operator = ex.SparseLinearOperator(convection())
+    stale = ex.SparseLinearOperator(convection(0.7))
+    plain = steps(operator, ITERATIONS["gmres"])
+    with ex.ExternalSolver(scipy.sparse.linalg.splu, lambda lu, b: lu.solve(b)) as external:
+        for solver in (lx.LU(), external):
+            M = ex.preconditioner(stale, solver)
+            assert steps(operator, ITERATIONS["gmres"], M) < plain
 
 
 def test_precision_may_be_lower():

@@ -33,7 +33,10 @@ class Preconditioner(lx.AbstractLinearOperator):
     positive: bool = eqx.field(static=True)
 
     def mv(self, vector: PyTree[Array]) -> PyTree[Array]:
-        """M^-1 b: one pass over the factor, unrefined and unchecked; NaN if M could not be factorized."""
+        """M^-1 b: one pass over the factor, unrefined and unchecked; NaN if M could not be factorized.
+
+        Of a solver that is not of Elimax, one of its solves.
+        """
         if isinstance(self.solver, DirectSolver):
             return self.solver.precondition(self.state, vector)
         return self.solver.compute(self.state, vector, {})[0]
@@ -65,8 +68,8 @@ def preconditioner(
 
     - `source`: an operator M close to A: A as it was some steps ago, without its weak entries, or in lower
         precision; or a factor of one, complete or incomplete.
-    - `solver`: factorizes M; `AutoSparse()` if None. Any solver of Elimax for lineax, `SparseILU` included;
-        not together with a factor.
+    - `solver`: factorizes M; `AutoSparse()` if None. Any solver for lineax: those of Elimax, `SparseILU` and
+        `ExternalSolver` among them, or lineax's own; not together with a factor.
 
     **Returns:** an operator. It counts as positive definite, which `lx.CG` asks for, if M does: by its tag,
     or as a Cholesky factor or an incomplete one of a matrix that is declared so.
