@@ -167,8 +167,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dense-size",
         type=int,
-        default=80,
-        help="... where the dense default runs, too (default: 80)",
+        default=88,
+        help="... where the dense default runs, too (default: 88)",
     )
     parser.add_argument("--quick", action="store_true", help="small, in a few seconds")
     parser.add_argument("--only", metavar="VARIANT", help="measure this one in this process")

@@ -213,8 +213,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dense-size",
         type=int,
-        default=20,
-        help="... where the dense default runs, too (default: 20)",
+        default=28,
+        help="... where the dense default runs, too (default: 28)",
     )
     parser.add_argument("--quick", action="store_true", help="small, in a few seconds")
     parser.add_argument(
