@@ -127,6 +127,34 @@ def test_refresh_spares_what_the_same_batch_made():
     assert dense.called["setup"] == dense.called["refresh"] == 3
 
 
+def test_refresh_stops_where_two_matrices_are_in_use():
+    """Solved with in turns, they would otherwise be refreshed into each other for ever."""
+    first, second = matrix(seed=1), matrix(seed=1) * 2
+    made: list[int] = []
+    released: list[int] = []
+
+    def setup(A):
+        made.append(len(made))
+        return A.toarray()
+
+    with ex.ExternalSolver(
+        setup, np.linalg.solve, refresh=lambda _, A: setup(A), release=lambda A: released.append(1)
+    ) as solver:
+        states = [
+            solver.init(ex.SparseLinearOperator(ex.SparseMatrix.from_scipy(A)), {})
+            for A in (first, second)
+        ]
+        b = np.ones(7)
+        for _ in range(5):
+            for state, A in zip(states, (first, second), strict=True):
+                x, _, _ = solver.compute(state, jax.numpy.asarray(b), {})
+                np.testing.assert_allclose(A @ x, b, rtol=1e-12)
+        counts = solver.counts
+        assert counts.refreshes == 1 and counts.setups == 2  # the first one again, and both stay
+        assert len(released) == 1  # what `refresh` replaced
+    assert len(released) == len(made)
+
+
 def test_refresh_that_fails_falls_back_on_setup():
     dense = Dense()
 

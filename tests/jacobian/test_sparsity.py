@@ -82,6 +82,14 @@ def reversing(x):
 
 reversing.defjvp(lambda p, t: (p[0], t[0][::-1]))
 
+
+@jax.custom_vjp
+def doubled(x):
+    return 2 * x
+
+
+doubled.defvjp(lambda x: (2 * x, None), lambda _, ct: (2 * ct,))
+
 EXACT = {
     "nothing": lambda x: jnp.ones(3),
     "integers": lambda x: x.astype(int).astype(float),
@@ -103,6 +111,9 @@ EXACT = {
     "concatenate": lambda x: jnp.concatenate([x[6:], jnp.ones(2), x[:3]]) ** 2,
     "concatenate, axis": lambda x: jnp.concatenate([cube(x), cube(x) ** 2], 1).ravel(),
     "stack": lambda x: jnp.stack([x, jnp.ones(N), x[::-1]], 1).ravel(),
+    "unstack": lambda x: jnp.concatenate(
+        [a.ravel() ** 2 for a in jnp.unstack(cube(x), axis=1)[::2]]
+    ),
     "split": lambda x: jnp.split(cube(x), 3, 1)[1].ravel() ** 2,
     "broadcast_in_dim": lambda x: jnp.broadcast_to(x[:3], (2, 3)).ravel() ** 2,
     "tile, repeat": lambda x: jnp.tile(x[:2], 3) * jnp.repeat(x[3:5], 3),
@@ -127,6 +138,7 @@ EXACT = {
     ),
     "scatter": lambda x: (x**2).at[3:6].set(x[:3]),
     "scatter by indices": lambda x: (x**2).at[ORDER[:4]].set(x[:4] ** 3),
+    "subtract": lambda x: (x**2).at[ORDER[:4]].subtract(x[:4] ** 3),
     "segment_sum": lambda x: jax.ops.segment_sum(x**2, ORDER // 3, 4),
     "dynamic_slice": lambda x: jax.lax.dynamic_slice(cube(x), (0, 1, 0), (2, 2, 1)).ravel() ** 2,
     "dynamic_slice, clamped": lambda x: jax.lax.dynamic_slice(x, (10,), (4,)) ** 2,
@@ -144,6 +156,15 @@ EXACT = {
     "convolution, strided and dilated": lambda x: jax.lax.conv_general_dilated(
         x.reshape(1, 1, 12) ** 2, jnp.ones((2, 1, 3)), (2,), [(1, 2)], (2,), (2,)
     ).ravel(),
+    "windows": lambda x: jax.lax.reduce_window(
+        x.reshape(3, 4) ** 2, 0.0, jax.lax.add, (2, 3), (1, 2), ((1, 0), (0, 2)), None, (1, 2)
+    ).ravel(),
+    "windows, dilated": lambda x: jax.lax.reduce_window(
+        x[:5] ** 2, 0.0, jax.lax.add, (3,), (1,), ((2, 1),), (2,)
+    ),
+    "random constants": lambda x: x * jax.random.uniform(jax.random.key(0), (N,)),
+    "custom_vjp of a constant": lambda x: x * doubled(jnp.arange(1.0, N + 1)),
+    "lax.map": lambda x: jax.lax.map(lambda a: a * jnp.sin(a), jnp.repeat(x, 10)),
     "jit in jit": lambda x: jax.jit(lambda y: jax.jit(jnp.roll)(y, 2) ** 2)(x),
     "checkpoint": jax.checkpoint(lambda x: jnp.sin(jnp.roll(x, 2)) * x),
     "vmap": lambda x: jax.vmap(lambda r: r * r[0])(x.reshape(4, 3)).ravel(),
@@ -156,6 +177,9 @@ EXACT = {
 }
 # No entry is missing, but what depends on values is united.
 INEXACT = {
+    "tridiagonal_solve": lambda x: jax.lax.linalg.tridiagonal_solve(
+        jnp.ones(4), 3 * jnp.ones(4), jnp.ones(4), x.reshape(4, 3) ** 2
+    ).ravel(),
     "triangular_solve": lambda x: (
         jax.scipy.linalg.solve_triangular(
             jnp.tril(jnp.ones((4, 4))), x.reshape(4, 3) ** 2, trans="T"
@@ -252,13 +276,20 @@ def test_compositions(names):
 
 
 def test_a_primitive_without_a_rule_is_dense_and_named():
-    def f(x):
-        return jax.lax.reduce_window(x**2, 0.0, jax.lax.add, (3,), (1,), "SAME")
+    def pooled(x):
+        return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (3,), (1,), "SAME")
 
-    with pytest.warns(
-        UserWarning, match="the sparsity of the primitive `reduce_window_sum` is not known"
-    ):
-        assert pattern_of(f).all()
+    with pytest.warns(UserWarning, match="the sparsity of the primitive `.*` is not known"):
+        assert pattern_of(pooled).all()
+
+
+def test_mutable_arrays_are_not_followed():
+    def f(x):
+        ref = jax.new_ref(jnp.zeros(N))
+        ref[...] = x**2
+        return ref[...]
+
+    assert pattern_of(f) is None
 
 
 def test_nothing_is_said_of_what_is_too_dense(monkeypatch):

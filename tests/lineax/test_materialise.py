@@ -3,6 +3,7 @@
 import functools
 
 import jax
+import jax.experimental
 import jax.extend.core
 import jax.numpy as jnp
 import lineax as lx
@@ -413,3 +414,58 @@ def test_a_pattern_that_lacks_entries_is_not_used(rng, monkeypatch):
     solution = lx.linear_solve(operator, x, ex.SparseLU(), throw=False)
     assert solution.result != lx.RESULTS.successful
     assert jnp.isnan(solution.value).all()
+
+
+def test_badly_scaled_rows_hide_nothing(rng):
+    """Entries that are missing beside others of 1e9; and what is only rounding, of another precision."""
+    s = jax.ShapeDtypeStruct((6,), jnp.float64)
+
+    def stiff(v):
+        return jnp.concatenate([v[:1] * 1e9, v[1:] + 0.1 * jnp.roll(v[1:], 1)])
+
+    with pytest.raises(ValueError, match="`pattern` lacks entries of the operator: row"):
+        ex.materialise(lx.FunctionLinearOperator(stiff, s), ex.Pattern.eye(6), verify=True)
+
+    def single(v):
+        w = v.astype(jnp.float32)
+        return (jnp.float32(2.1) * w - jnp.float32(0.3) * jnp.roll(w, 1)).astype(jnp.float64)
+
+    for f in (stiff, single):
+        made = ex.materialise(lx.FunctionLinearOperator(f, s))
+        assert_close(made.as_matrix(), jax.vmap(f, out_axes=1)(jnp.eye(6)), 1e-6)
+
+
+def test_an_empty_pattern_can_be_wrong(monkeypatch):
+    """Even then there is a value that can be NaN."""
+    monkeypatch.setattr(
+        products, "linear_pattern", lambda *args: ex.Pattern.from_coo([], [], (N, N))
+    )
+    operator = lx.JacobianLinearOperator(stencil, jnp.ones(N))
+    assert jnp.isnan(ex.materialise(operator).matrix.values).any()
+
+
+def test_mutable_arrays(rng):
+    x = jnp.asarray(rng.normal(size=N))
+
+    def f(x, _):
+        ref = jax.new_ref(jnp.zeros(N))
+        ref[...] = x**2
+        return ref[...]
+
+    with pytest.warns(UserWarning, match="is taken to be a dense matrix"):
+        made = ex.materialise(lx.JacobianLinearOperator(f, x))
+    assert_close(made.as_matrix(), jnp.diag(2 * x), 1e-14)
+
+
+def test_callbacks_in_order():
+    """Effects in order cannot be batched, either."""
+    calls = []
+
+    def f(v):
+        jax.experimental.io_callback(lambda x: calls.append(x.shape), None, v, ordered=True)
+        return 3 * v + jnp.roll(v, 1)
+
+    operator = lx.FunctionLinearOperator(f, jax.ShapeDtypeStruct((N,), jnp.float64))
+    made = ex.materialise(operator, stencil_pattern())
+    assert_close(made.as_matrix(), 3 * jnp.eye(N) + jnp.roll(jnp.eye(N), 1, 0), 1e-14)
+    assert set(calls) == {(N,)}

@@ -186,6 +186,8 @@ class Host:
         stale = bound.key(a) != key if kept is None else not same_bits(kept.values, a)
         if stale:
             return Failure(_results.EXTERNAL_STALE)
+        if kept is None:
+            self.registry.miss(name)
         return self._object(bound, a, name, call)
 
     def _object(self, bound: Bound, a: np.ndarray, name: Name, call: int) -> Kept | Failure:
@@ -227,7 +229,10 @@ class Host:
                         f"`refresh` raised an exception, and `setup` is called instead: {cause}"
                     )
                 else:
-                    return old.content if new is None else new
+                    if new is None or new is old.content:
+                        return old.content
+                    self.registry.let_go(old.content)
+                    return new
         self.registry.make_room()
         self.counts.setups += 1
         return self.functions.setup(bound.matrix(a, transposed))

@@ -64,6 +64,8 @@ class Registry:
         self._counts = counts
         self._kept: collections.OrderedDict[Name, Kept] = collections.OrderedDict()
         self._failures: collections.OrderedDict[Name, Failure] = collections.OrderedDict()
+        self._given_away: collections.OrderedDict[Name, Hashable] = collections.OrderedDict()
+        self._wanted_again: set[Hashable] = set()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -84,11 +86,23 @@ class Registry:
 
         One that this very call has made is still wanted, unless it had to make room anyway.
         """
-        oldest = next(iter(self._kept), None) if len(self) >= self.capacity else None
+        is_full = len(self) >= self.capacity
+        if family in self._wanted_again and not is_full:
+            return None
+        oldest = next(iter(self._kept), None) if is_full else None
         for name, kept in self._kept.items():
             if kept.family == family and (kept.call != call or name == oldest):
+                self._given_away[name] = family
+                while len(self._given_away) > self.capacity:
+                    self._given_away.popitem(last=False)
                 return self._kept.pop(name)
         return None
+
+    def miss(self, name: Name) -> None:
+        """A solve asks for an object that is not kept. If it was given away, then several matrices of that
+        family are in use at once, and no more of them are given away until there is no room."""
+        if name in self._given_away:
+            self._wanted_again.add(self._given_away.pop(name))
 
     def make_room(self) -> None:
         """Lets go of objects until there is room for one more."""
@@ -108,6 +122,8 @@ class Registry:
     def clear(self) -> None:
         """Lets go of all objects, the least recently used first."""
         self._failures.clear()
+        self._given_away.clear()
+        self._wanted_again.clear()
         while self._kept:
             self.let_go(self._kept.popitem(last=False)[1].content)
 

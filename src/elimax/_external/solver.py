@@ -52,7 +52,8 @@ class ExternalSolver(DirectSolver[External]):
         matrix when a gradient needs that, unless the matrix is symmetric.
     - `refresh`: `refresh(object, matrix)` makes an object for a matrix of the same pattern and dtype out of
         one that is no longer needed, the least recently used one, and returns it, or None if it has changed
-        it in place. If it raises, a warning says so, and `setup` is called instead.
+        it in place; if it is another one, the old one is released. If it raises, a warning says so, and
+        `setup` is called instead.
     - `vmap`: "columns" if `solve` takes all right-hand sides at once as the columns of one array;
         "sequential" if they go to it one by one. Either way a batch is one call from the compiled program.
         Columns that fail together are tried once more, one by one.

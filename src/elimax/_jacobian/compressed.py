@@ -34,6 +34,7 @@ def read_off(
     `product` calls what has no batching rule, or one that works element by element.
     """
     n_colors, n = coloring.num_colors, coloring.colors.size
+    entries = coloring.entries  # which says so if they are too many, before anything is computed
 
     def column_sum(color: Int[Array, ""]) -> Inexact[Array, " m"]:
         unit = (jnp.arange(n_colors) == color).astype(dtype)
@@ -42,7 +43,7 @@ def read_off(
     if n_colors == 0:
         return jnp.zeros(coloring.pattern.nnz, dtype)
     if n_colors == 1:
-        return gather(product(jnp.ones(n, dtype)), coloring.entries)
+        return gather(product(jnp.ones(n, dtype)), entries)
     at_once = max(1, _AT_ONCE // max(1, n, coloring.pattern.shape[0]))
     colors = jnp.arange(n_colors)
     if not is_batchable(product, jax.ShapeDtypeStruct((n,), dtype)):
@@ -51,4 +52,4 @@ def read_off(
         compressed = jax.lax.map(column_sum, colors, batch_size=at_once)
     else:
         compressed = jax.vmap(column_sum)(colors)
-    return gather(compressed.reshape(-1), coloring.entries)
+    return gather(compressed.reshape(-1), entries)

@@ -55,26 +55,45 @@ def scan(interpret: Interpret, equation: Any, dependences: Depends, known: list[
             for D, size in zip(stacked, sizes[first:], strict=True)
         ]
 
-    is_followed = length <= _STEPS
-    if not is_followed:
+    if length > _STEPS:
         together = [
             None if D is None else group(D, np.tile(np.arange(size), length), size)
             for D, size in zip(stacked, sizes[first:], strict=True)
         ]
         carry = _closure(body, [*consts, *carry, *together], slice(n_consts, first))
+        return [*carry, *_all_steps(body, [*consts, *carry], stacked, n_carry, length)]
     results: dict[int, Depends] = {}
     for t in range(length)[::-1] if params["reverse"] else range(length):
-        if not is_followed and all(D is None for D in body.results[n_carry:]):
-            break
         found = body.step([*consts, *carry, *elements(t)])
-        carry = found[:n_carry] if is_followed else carry
-        results[t] = found[n_carry:]
+        carry, results[t] = found[:n_carry], found[n_carry:]
     per_step = [math.prod(v.aval.shape[1:]) for v in equation.outvars[n_carry:]]
     ys = [
         stack([results[t][k] for t in range(length)], [size] * length) if results else None
         for k, size in enumerate(per_step)
     ]
     return [*carry, *ys]
+
+
+def _all_steps(
+    body: "_Body", shared: Depends, stacked: Depends, n_carry: int, length: int
+) -> Depends:
+    """The stacked results of a scan in which every step may see the same constants and carry."""
+    inputs = list(zip([*shared, *stacked], body.sizes, body.used, body.stops, strict=True))
+    each = sp.eye_array(length, dtype=bool)
+    found = []
+    for R in body.results[n_carry:]:
+        parts = []
+        for k, (D, size, flag, stop) in enumerate(inputs):
+            if R is None or D is None or not flag:
+                continue
+            block = sp.csr_array(sp.csc_array(R)[:, stop - size : stop])
+            if k < len(shared):
+                once = multiply(block, D)
+                parts.append(take(once, np.tile(np.arange(once.shape[0]), length)))
+            else:
+                parts.append(multiply(sp.csr_array(sp.kron(each, block, format="csr")), D))
+        found.append(union(parts))
+    return found
 
 
 def while_loop(
@@ -103,6 +122,11 @@ class _Body:
     results: Depends
     sizes: list[int]
     used: list[bool]
+
+    @property
+    def stops(self) -> np.ndarray:
+        """Where the elements of each input end."""
+        return np.cumsum([size * flag for size, flag in zip(self.sizes, self.used, strict=True)])
 
     def inputs(self, dependences: Depends) -> Dependence | None:
         taken = [k for k, flag in enumerate(self.used) if flag]

@@ -6,11 +6,13 @@ one index map describes (`moving_rules.py`); some move them by indices that are 
 (`uniting_rules.py`).
 """
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from elimax._jacobian.dependence import Dependence, group, take
@@ -63,6 +65,13 @@ def unknown_position(e: Equation) -> Results:
 
 
 # -- what rules are made of
+
+
+@contextlib.contextmanager
+def on_host() -> Iterator[None]:
+    """JAX computes at once, on the CPU, whatever is being traced and wherever programs run."""
+    with jax.ensure_compile_time_eval(), jax.default_device(jax.devices("cpu")[0]):
+        yield
 
 
 def moved(D: Dependence | None, index: np.ndarray) -> Dependence | None:

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from elimax._jacobian.dependence import MISSING, group, take, union
-from elimax._jacobian.equation import Equation, Results, moved, named, rule, united
+from elimax._jacobian.equation import Equation, Results, moved, named, on_host, rule, united
 
 # -- dynamic slices
 
@@ -76,14 +76,14 @@ def _gather(e: Equation) -> Results:
 
 def _read(positions: np.ndarray, indices: np.ndarray, numbers: Any, **options: Any) -> np.ndarray:
     """What JAX's own gather takes from an array of positions."""
-    with jax.ensure_compile_time_eval():
+    with on_host():
         read = jax.lax.gather(
             positions.astype(np.int32), indices, numbers, fill_value=MISSING, **options
         )
     return np.asarray(read).astype(np.int64)
 
 
-@rule("scatter-add", "scatter_add", "scatter", "scatter-mul", "scatter_mul")
+@rule("scatter-add", "scatter-sub", "scatter-mul", "scatter")
 def _scatter(e: Equation) -> Results:
     """The transpose of a gather: every element of the updates goes where that one would read it."""
     operand, _, updates = e.dependences

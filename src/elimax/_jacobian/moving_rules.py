@@ -11,10 +11,11 @@ from elimax._structure.index_map import ZERO
 # -- element by element
 
 
-@rule("copy", "copy_p", "convert_element_type", "reduce_precision", "optimization_barrier")
-@rule("neg", "real", "imag", "conj", "squeeze", "expand_dims", "device_put")
-@rule("sharding_constraint", "pvary", "transfer", "mul", "div", "add", "add_any", "sub", "complex")
-@rule("add_jaxvals", "reshard")
+@rule(
+    *("add", "add_any", "sub", "mul", "div", "neg", "real", "imag", "conj", "complex", "squeeze"),
+    *("convert_element_type", "reduce_precision", "copy", "device_put", "sharding_constraint"),
+    *("optimization_barrier", "reshard", "pvary"),
+)
 def _elementwise(e: Equation) -> Results:
     if (
         len(e.results) == len(e.operands) and len(e.results) > 1
@@ -116,6 +117,11 @@ def _stack(e: Equation) -> Results:
     parts = [e.positions(k) + k * sizes[0] for k in range(len(sizes))]
     together = stack(e.dependences, sizes)
     return [None if together is None else take(together, np.stack(parts, e.params["axis"]))]
+
+
+@rule("unstack")
+def _unstack(e: Equation) -> Results:
+    return [take(e.only, part) for part in np.moveaxis(e.positions(), e.params["axis"], 0)]
 
 
 @rule("split")

@@ -6,7 +6,8 @@ jaxpr has custom rules, `stop_gradient` and integer casts behind it already; a p
 through needs no rule there.
 
 A primitive without a rule is taken to be dense: each of its results depends on everything that any of its
-operands does. Nothing is ever missing; there may be more than is needed.
+operands does, so that there may be more than is needed. What is written into mutable arrays (`jax.new_ref`)
+is not followed: such a function is too dense to say.
 """
 
 import math
@@ -15,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import scipy.sparse as sp
 
@@ -23,20 +25,11 @@ from elimax._jacobian import moving_rules as moving_rules
 from elimax._jacobian import uniting_rules as uniting_rules
 from elimax._jacobian.control_flow import CONTROL_FLOW, Known
 from elimax._jacobian.dependence import Dependence, TooDense, everything, identity
-from elimax._jacobian.equation import RULES, Equation
+from elimax._jacobian.equation import RULES, Equation, on_host
 from elimax._primitive.define import is_traced
 from elimax._structure.pattern import Pattern
 
-_CALLS = {
-    "jit",
-    "pjit",
-    "closed_call",
-    "core_call",
-    "checkpoint",
-    "remat",
-    "remat2",
-    "custom_jvp_call",
-}
+_CALLS = {"jit", "closed_call", "remat2", "custom_jvp_call", "custom_vjp_call"}
 _DENSE = {"custom_linear_solve", "lu", "cholesky", "eigh", "elimax_solve", "elimax_refined_solve"}
 _FOLDED = 2**22  # elements of a constant that is worth computing
 
@@ -71,7 +64,7 @@ def _interpret(
     depends: dict[Any, Dependence | None] = dict(zip(inner.invars, dependences, strict=True))
     values: dict[Any, Known] = dict(zip(inner.invars, known, strict=True))
     for variable, constant in zip(inner.constvars, getattr(jaxpr, "consts", ()), strict=True):
-        values[variable] = None if is_traced(constant) else np.asarray(constant)
+        values[variable] = None if is_traced(constant) else _numbers(constant)
     last: dict[Any, int] = {}
     for k, equation in enumerate(inner.eqns):
         last.update((v, k) for v in equation.invars if not hasattr(v, "val"))
@@ -100,6 +93,8 @@ def _apply(
     equation: Any, dependences: list[Dependence | None], known: list[Known]
 ) -> tuple[list[Dependence | None], list[Known]]:
     name = equation.primitive.name
+    if any(type(v.aval).__name__ == "AbstractRef" for v in (*equation.invars, *equation.outvars)):
+        raise TooDense(f"`{name}` reads or writes a mutable array")
     nothing: list[Any] = [None] * len(equation.outvars)
     if name in _CALLS:
         body = equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
@@ -135,6 +130,14 @@ def _folded(equation: Any, known: list[Known]) -> list[Known]:
     size = sum(math.prod(v.aval.shape) for v in equation.outvars)
     if any(x is None for x in known) or size > _FOLDED or equation.effects:
         return [None] * len(equation.outvars)
-    with jax.ensure_compile_time_eval():
+    if any(jnp.issubdtype(v.aval.dtype, jax.dtypes.extended) for v in equation.outvars):
+        return [None] * len(equation.outvars)  # keys of random numbers
+    with on_host():
         found = equation.primitive.bind(*known, **equation.params)
-    return [np.asarray(x) for x in (found if equation.primitive.multiple_results else [found])]
+    return [_numbers(x) for x in (found if equation.primitive.multiple_results else [found])]
+
+
+def _numbers(x: Any) -> Known:
+    """A constant as a NumPy array, if it is one of numbers."""
+    is_key = hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jax.dtypes.extended)
+    return None if is_key else np.asarray(x)

@@ -1,9 +1,9 @@
 """Primitives that unite elements: sums, products, transforms."""
 
+import functools
 import math
 from typing import Any
 
-import jax
 import numpy as np
 import scipy.sparse as sp
 
@@ -16,7 +16,15 @@ from elimax._jacobian.dependence import (
     take,
     union,
 )
-from elimax._jacobian.equation import Equation, Results, named, rule, united, unknown_position
+from elimax._jacobian.equation import (
+    Equation,
+    Results,
+    named,
+    on_host,
+    rule,
+    united,
+    unknown_position,
+)
 from elimax._structure.index_map import ZERO
 
 
@@ -43,14 +51,36 @@ def _cumsum(e: Equation) -> Results:
     return [multiply(pattern, e.only)]
 
 
-@rule("triangular_solve")
-def _triangular_solve(e: Equation) -> Results:
-    """Every element of a solution depends on all of its right-hand side."""
-    if e.dependences[0] is not None:
+@rule("triangular_solve", "tridiagonal_solve")
+def _solve(e: Equation) -> Results:
+    """Every element of a solution depends on all of its right-hand side, which is the last operand."""
+    *matrix, right = e.dependences
+    if right is None or any(D is not None for D in matrix):
         return unknown_position(e)
-    axis = len(e.operands[1].shape) - (2 if e.params["left_side"] else 1)
-    axes = named([axis], e.operands[1].shape)
-    return [take(*united(e.only, e.positions(1), axes))]
+    shape = e.operands[-1].shape
+    axis = len(shape) - (2 if e.params.get("left_side", True) else 1)
+    return [take(*united(right, e.positions(len(matrix)), named([axis], shape)))]
+
+
+@rule("reduce_window_sum")
+def _reduce_window_sum(e: Equation) -> Results:
+    """For each place in the window, the element that every result finds there."""
+    p, shape = e.params, e.operands[0].shape
+    window = p["window_dimensions"]
+    check_size(float(math.prod(window)) * math.prod(e.results[0].shape))
+    read = []
+    for axis, size in enumerate(shape):
+        start = np.arange(e.results[0].shape[axis]) * p["window_strides"][axis]
+        place = np.arange(window[axis]) * p["window_dilation"][axis]
+        position = start + place[:, None] - p["padding"][axis][0]
+        source, rest = np.divmod(position, p["base_dilation"][axis])
+        read.append(np.where((rest == 0) & (source >= 0) & (source < size), source, MISSING))
+    found = []
+    for place in np.ndindex(*window):
+        lines = np.ix_(*(read[axis][k] for axis, k in enumerate(place)))
+        missing = functools.reduce(np.logical_or, (line == MISSING for line in lines))
+        found.append(take(e.only, np.where(missing, MISSING, e.positions()[lines])))
+    return [union(found)]
 
 
 @rule("fft")
@@ -126,8 +156,8 @@ def _convolution(e: Equation) -> Results:
         weights = np.zeros((kernel[spec[0]], taps), np.float32)
         weights[:, tap] = 1
         weights = weights.reshape([kernel[axis] for axis in spec]).transpose(np.argsort(spec))
-        params = e.params | {"preferred_element_type": None}
-        with jax.ensure_compile_time_eval():
+        params = e.params | {"preferred_element_type": None, "precision": None}
+        with on_host():
             read = np.asarray(e.primitive.bind(position, weights, **params))
         found.append(take(e.only, read.round().astype(np.int64) - 1))
     return [union(found)]

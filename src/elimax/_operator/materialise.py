@@ -103,7 +103,8 @@ def diagonal(
 
     - `operator`, `pattern`: as for `materialise`.
 
-    **Returns:** the diagonal, in the order in which `jax.tree` flattens vectors.
+    **Returns:** the diagonal, in the order in which `jax.tree` flattens vectors. A pattern that was found is
+    not checked, as that of `materialise` is.
 
     **Raises:** `ValueError` if the operator is not square, and as `materialise`.
 

@@ -17,7 +17,9 @@ from elimax._structure.pattern import Pattern
 # The largest dense pattern that is taken where no better one is found, in entries.
 DENSEST = 2**24
 # From how many entries on a dense matrix is worth a warning.
-_REMARKABLE = 2**18
+_REMARKABLE = 2**14
+# The relative error of a product, row by row, from which on an entry is missing, and not digits.
+_MISSING = 1e-3
 
 Product = Callable[[Inexact[Array, " n"]], Inexact[Array, " m"]]
 
@@ -64,12 +66,14 @@ def found_pattern(operator: lx.AbstractLinearOperator) -> Pattern:
         warnings.warn(
             f"this {type(operator).__name__} of shape {shape} is taken to be a dense matrix. If it is not, "
             "it may read entries whose positions are not known when it is traced (arrays of indices that it "
-            "closes over are arguments of lineax's jit): tag it with its pattern, tags=P, or pass pattern=P",
+            "closes over are arguments of lineax's jit): tag it with its pattern, tags=P, pass pattern=P, or "
+            "use elimax.materialise(operator), outside of jit",
             UserWarning,
             stacklevel=2,
         )
     if pattern is not None and pattern.nnz <= DENSEST:
-        return pattern
+        # Some entry has to be there to be NaN if the pattern turns out to be wrong.
+        return pattern if pattern.nnz else Pattern.band(shape, 0, 0)
     if size <= DENSEST:
         return Pattern.dense(shape)
     raise ValueError(
@@ -88,6 +92,6 @@ def differing_rows(
     expected = product(x)
     difference = jnp.abs(matrix @ x - expected)
     size = matrix.with_values(jnp.abs(matrix.values).astype(matrix.dtype)) @ jnp.abs(x)
-    largest = jnp.max(jnp.abs(expected), initial=0)
-    allowed = np.sqrt(np.finfo(dtype).eps) * (jnp.abs(size) + largest)
-    return difference > allowed, difference
+    size = jnp.abs(size) + jnp.abs(expected)
+    rounding = 1000 * np.finfo(dtype).eps * jnp.max(size, initial=0)
+    return difference > _MISSING * size + rounding, difference

@@ -63,8 +63,8 @@ def is_batchable(function: Callable[..., Any], *operands: jax.ShapeDtypeStruct) 
     batch = [jax.ShapeDtypeStruct((2, *x.shape), x.dtype) for x in operands]
     try:
         jax.eval_shape(jax.vmap(jax.extend.core.jaxpr_as_fun(jaxpr)), *batch)
-    except NotImplementedError:  # a primitive without a rule
-        return False
+    except (NotImplementedError, ValueError, AttributeError):
+        return False  # a primitive without a rule, with effects in order, with an unfinished rule
     return True
 
 
