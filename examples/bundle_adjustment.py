@@ -12,7 +12,6 @@ reach what the noise of the pictures predicts, or if the derivatives do not agre
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import Any
 
@@ -154,7 +153,10 @@ def check_derivative(points: int) -> bool:
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = _parser().parse_args(argv)
+    parser = measuring.parser(
+        "Adjust cameras and points to pictures by sparse least squares.", "points", 10_000, 600
+    )
+    arguments = parser.parse_args(argv)
     jax.config.update("jax_enable_x64", True)
     if arguments.only:
         measuring.report(variant(arguments.only, arguments.size))
@@ -166,30 +168,13 @@ def main(argv: list[str] | None = None) -> int:
     fine = all([show(method, truth, start, pictures) for method in METHODS])
     agree = check_derivative(min(size, 200))
     names, dense_names = (QUICK, QUICK_DENSE) if arguments.quick else (FULL, FULL_DENSE)
-    rows = [measuring.alone(__file__, name, size) for name in names]
-    rows += [measuring.alone(__file__, name, dense_size) for name in dense_names]
-    print(f"\n{measuring.table(rows, 'loss')}")
+    table = measuring.side_by_side(__file__, (names, size), (dense_names, dense_size), "loss")
+    print(f"\n{table}")
     if not fine:
         print("A method has not reached what the noise predicts.")
     if not agree:
         print("The derivatives do not agree.")
     return 0 if fine and agree else 1
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="Adjust cameras and points to pictures by sparse least squares."
-    )
-    parser.add_argument("--size", type=int, default=10_000, help="points (default: 10000)")
-    parser.add_argument(
-        "--dense-size",
-        type=int,
-        default=600,
-        help="... where the dense default runs, too (default: 400)",
-    )
-    parser.add_argument("--quick", action="store_true", help="small, in a few seconds")
-    parser.add_argument("--only", metavar="VARIANT", help="measure this one in this process")
-    return parser
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ optimistix, at a size where the dense one still fits. It exits with status 1 if 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import Any
 
@@ -138,7 +137,13 @@ def check_derivative(size: int) -> bool:
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = _parser().parse_args(argv)
+    parser = measuring.parser(
+        "Solve the Bratu problem by Newton's method with sparse Jacobians.",
+        "points along a side",
+        300,
+        88,
+    )
+    arguments = parser.parse_args(argv)
     # Newton's method cannot reach 1e-10 in JAX's default precision.
     jax.config.update("jax_enable_x64", True)
     if arguments.only:
@@ -151,28 +156,13 @@ def main(argv: list[str] | None = None) -> int:
         print()
     agree = check_derivative(size)
     names, dense_names = (QUICK, QUICK_DENSE) if arguments.quick else (FULL, FULL_DENSE)
-    rows = [measuring.alone(__file__, name, size) for name in names]
-    rows += [measuring.alone(__file__, name, dense_size) for name in dense_names]
-    print(f"\n{measuring.table(rows, 'mean of u, or its derivative')}")
+    table = measuring.side_by_side(
+        __file__, (names, size), (dense_names, dense_size), "mean of u, or its derivative"
+    )
+    print(f"\n{table}")
     if not agree:
         print("The derivatives do not agree.")
     return 0 if agree else 1
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="Solve the Bratu problem by Newton's method with sparse Jacobians."
-    )
-    parser.add_argument("--size", type=int, default=300, help="points along a side (default: 300)")
-    parser.add_argument(
-        "--dense-size",
-        type=int,
-        default=88,
-        help="... where the dense default runs, too (default: 88)",
-    )
-    parser.add_argument("--quick", action="store_true", help="small, in a few seconds")
-    parser.add_argument("--only", metavar="VARIANT", help="measure this one in this process")
-    return parser
 
 
 if __name__ == "__main__":

@@ -197,31 +197,26 @@ def main(argv: list[str] | None = None) -> int:
     show(method, size, arguments.output / "brusselator.png")
     print()
     agree = check_derivative(min(size, 32))
-    rows = [measuring.alone(__file__, name, size) for name in names]
-    rows += [measuring.alone(__file__, name, dense_size) for name in dense_names]
-    print(f"\n{measuring.table(rows, 'mean of u at the end')}")
+    table = measuring.side_by_side(
+        __file__, (names, size), (dense_names, dense_size), "mean of u at the end"
+    )
+    print(f"\n{table}")
     if not agree:
         print("The derivatives do not agree.")
     return 0 if agree else 1
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="Integrate a stiff Brusselator by implicit methods with sparse Jacobians."
+    made = measuring.parser(
+        "Integrate a stiff Brusselator by implicit methods with sparse Jacobians.",
+        "points along a side",
+        128,
+        28,
     )
-    parser.add_argument("--size", type=int, default=128, help="points along a side (default: 128)")
-    parser.add_argument(
-        "--dense-size",
-        type=int,
-        default=28,
-        help="... where the dense default runs, too (default: 28)",
-    )
-    parser.add_argument("--quick", action="store_true", help="small, in a few seconds")
-    parser.add_argument(
+    made.add_argument(
         "--output", type=Path, default=Path("output"), metavar="DIR", help="where the picture goes"
     )
-    parser.add_argument("--only", metavar="VARIANT", help="measure this one in this process")
-    return parser
+    return made
 
 
 if __name__ == "__main__":

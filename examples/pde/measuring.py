@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import resource
 import statistics
@@ -67,6 +68,29 @@ def alone(script: str, variant: str, size: int) -> Measured:
     command = [sys.executable, script, f"--only={variant}", f"--size={size}"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return Measured(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def side_by_side(
+    script: str, full: tuple[Sequence[str], int], dense: tuple[Sequence[str], int], quantity: str
+) -> str:
+    """A table of variants at full size, and of those that are compared with the dense default at its own."""
+    rows = [alone(script, name, size) for names, size in (full, dense) for name in names]
+    return table(rows, quantity)
+
+
+def parser(description: str, unit: str, size: int, dense_size: int) -> argparse.ArgumentParser:
+    """The arguments that the scripts have in common."""
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("--size", type=int, default=size, help=f"{unit} (default: {size})")
+    made.add_argument(
+        "--dense-size",
+        type=int,
+        default=dense_size,
+        help=f"... where the dense default runs, too (default: {dense_size})",
+    )
+    made.add_argument("--quick", action="store_true", help="small, in a few seconds")
+    made.add_argument("--only", metavar="VARIANT", help="measure this one in this process")
+    return made
 
 
 def table(rows: Sequence[Measured], quantity: str) -> str:
