@@ -44,7 +44,7 @@ class Solver:
         ]
         call = jax.ffi.ffi_call("elimax_refined_solve_test", results)
         structures = self.symbolic | self.embedding | self.pattern
-        options = dict(storage=self.storage, adjoint=adjoint, sentence=sentence)
+        options = dict(storage=self.storage, adjoint=adjoint, refine=True, sentence=sentence)
         return map(np.asarray, call(*self.operands, b, **structures, **options))
 
     def slogdet(self):
