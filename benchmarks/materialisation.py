@@ -26,6 +26,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optimistix as optx
 from jax.typing import ArrayLike
+from matplotlib.ticker import NullFormatter
 
 import elimax as ex
 from benchmarks import machine
@@ -191,6 +192,7 @@ def draw(sizes: tuple[int, ...], times: Times, path: Path) -> None:
                 axes.loglog(sizes, 1e3 * np.array(seconds), styles[variant], label=variant, ms=4)
             axes.set_title(f"{name}: {task}", fontsize=10)
             axes.grid(alpha=0.3)
+            axes.xaxis.set_minor_formatter(NullFormatter())
         panels[1, column].set_xlabel("unknowns")
     for axes in panels[:, 0]:
         axes.set_ylabel("milliseconds")
