@@ -1,8 +1,11 @@
-// api.cc: the plain C functions that Python's ctypes calls; their twin is _structure/_native.py.
+// api.cc: the plain C functions that Python's ctypes calls; their twin is _structure/_native.py. Those of
+// colorings are in api_coloring.cc.
 //
 // A handle is a heap-allocated shared_ptr, freed by its elimax_*_free. Arrays come in as pointers into
 // NumPy's memory, which the caller keeps alive for the length of the call. A function that can run out
 // of memory returns null or zero then; elimax_pin_content returns a Restored.
+
+#include "api.h"
 
 #include <algorithm>
 #include <iterator>
@@ -19,31 +22,10 @@ namespace {
 using SymbolicHandle = std::shared_ptr<const Symbolic>;
 using EmbeddingHandle = std::shared_ptr<const Embedding>;
 
-Columns columns(Index n_rows, Index n_cols, const Index* ptr, const Index* rows) {
-  return {n_rows,
-          n_cols,
-          {ptr, static_cast<std::size_t>(n_cols) + 1},
-          {rows, static_cast<std::size_t>(ptr[n_cols])}};
-}
-
-template <class T>
-std::span<T> array(T* data, Index size) {
-  return {data, static_cast<std::size_t>(size)};
-}
-
 template <class V>
 void view(const V& array, const void** data, Offset* size) {
   *data = array.data();
   *size = static_cast<Offset>(array.size());
-}
-
-template <class F>
-auto guard(F body) -> decltype(body()) {
-  try {
-    return body();
-  } catch (const std::bad_alloc&) {
-    return {};
-  }
 }
 
 }  // namespace
@@ -57,23 +39,6 @@ int elimax_amd(Index n, const Index* ptr, const Index* rows, Index* permutation)
     amd(columns(n, n, ptr, rows), {permutation, static_cast<std::size_t>(n)});
     return 1;
   });
-}
-
-// The number of colors, or -1 when out of memory.
-Index elimax_color_columns(Index m, Index n, const Index* ptr, const Index* rows, const Index* order,
-                           Index* color) {
-  return guard([&] {
-           const In<Index> sequence(order, static_cast<std::size_t>(n));
-           return std::optional(color_columns(columns(m, n, ptr, rows), sequence, array(color, n)));
-         })
-      .value_or(-1);
-}
-Index elimax_color_vertices(Index n, const Index* ptr, const Index* rows, const Index* order, Index* color) {
-  return guard([&] {
-           const In<Index> sequence(order, static_cast<std::size_t>(n));
-           return std::optional(color_vertices(columns(n, n, ptr, rows), sequence, array(color, n)));
-         })
-      .value_or(-1);
 }
 
 // magnitudes: null if all are equal. The structural rank, or -1 when out of memory.

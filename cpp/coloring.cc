@@ -21,20 +21,6 @@ namespace {
 
 constexpr Index longest = 64;
 
-// The rows of A, as columns of its transpose.
-struct Rows {
-  std::vector<Index> ptr, columns;
-
-  explicit Rows(Columns A) : ptr(A.n_rows + 1), columns(A.rows.size()) {
-    for (const Index i : A.rows) ++ptr[i + 1];
-    for (Index i = 0; i < A.n_rows; ++i) ptr[i + 1] += ptr[i];
-    std::vector<Index> next(ptr.begin(), ptr.end() - 1);
-    for (Index j = 0; j < A.n_cols; ++j)
-      for (Index p = A.ptr[j]; p < A.ptr[j + 1]; ++p) columns[next[A.rows[p]]++] = j;
-  }
-  Index length(Index i) const { return ptr[i + 1] - ptr[i]; }
-};
-
 // The colors that occur in one row.
 class ColorSet {
  public:
@@ -61,12 +47,26 @@ class ColorSet {
 
 }  // namespace
 
+void transpose(Columns A, Out<Index> ptr, Out<Index> columns, Out<Index> entries) {
+  std::fill(ptr.begin(), ptr.end(), 0);
+  for (const Index i : A.rows) ++ptr[i + 1];
+  for (Index i = 0; i < A.n_rows; ++i) ptr[i + 1] += ptr[i];
+  std::vector<Index> next(ptr.begin(), ptr.end() - 1);
+  for (Index j = 0; j < A.n_cols; ++j)
+    for (Index p = A.ptr[j]; p < A.ptr[j + 1]; ++p) {
+      const Index q = next[A.rows[p]]++;
+      columns[q] = j;
+      if (!entries.empty()) entries[q] = p;
+    }
+}
+
 Index color_columns(Columns A, In<Index> order, Out<Index> color) {
-  const Rows rows(A);
+  std::vector<Index> row_ptr(A.n_rows + 1), columns(A.rows.size());
+  transpose(A, row_ptr, columns);
   std::vector<Index> set_of(A.n_rows, none), forbidden(A.n_cols + 1, none);
   std::vector<ColorSet> sets;
   for (Index i = 0; i < A.n_rows; ++i) {
-    if (rows.length(i) <= longest) continue;
+    if (row_ptr[i + 1] - row_ptr[i] <= longest) continue;
     set_of[i] = static_cast<Index>(sets.size());
     sets.emplace_back();
   }
@@ -83,8 +83,8 @@ Index color_columns(Columns A, In<Index> order, Out<Index> color) {
         c = std::max(c, sets[set_of[i]].first_missing());
         continue;
       }
-      for (Index q = rows.ptr[i]; q < rows.ptr[i + 1]; ++q)
-        if (const Index other = color[rows.columns[q]]; other != none) forbidden[other] = j;
+      for (Index q = row_ptr[i]; q < row_ptr[i + 1]; ++q)
+        if (const Index other = color[columns[q]]; other != none) forbidden[other] = j;
     }
     const auto is_taken = [&](Index s) { return sets[s].contains(c); };
     while (forbidden[c] == j || std::any_of(long_rows.begin(), long_rows.end(), is_taken)) ++c;
@@ -101,6 +101,7 @@ Index color_vertices(Columns graph, In<Index> order, Out<Index> color) {
   Index n_colors = 0;
   for (const Index j : order) {
     for (Index p = graph.ptr[j]; p < graph.ptr[j + 1]; ++p)
+      // The diagonal is not colored yet.
       if (const Index other = color[graph.rows[p]]; other != none) forbidden[other] = j;
     Index c = 0;
     while (forbidden[c] == j) ++c;

@@ -55,6 +55,8 @@ from elimax._solver import SparseLU as SparseLU
 from elimax._solver import SparseTriangular as SparseTriangular
 from elimax._solver import check_solution as check_solution
 from elimax._solver import preconditioner as preconditioner
+from elimax._structure.color import color as color
+from elimax._structure.coloring import Coloring as Coloring
 from elimax._structure.lu_symbolic import LUSymbolic as LUSymbolic
 from elimax._structure.pattern import Pattern as Pattern
 from elimax._structure.symbolic import Symbolic as Symbolic

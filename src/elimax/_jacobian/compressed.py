@@ -26,19 +26,19 @@ def read_off(
     **Arguments:**
 
     - `product`: x -> A x, for x of the given dtype.
-    - `coloring`: of the columns of A.
+    - `coloring`: of the columns of A, of the kind "column".
 
     **Derivative:** whatever that of `product` is; linear in the products.
 
     **Cost:** `coloring.num_colors` products: in one batch, or in turns where they would need much memory or
     `product` calls what has no batching rule, or one that works element by element.
     """
-    n_colors, n = coloring.num_colors, coloring.colors.size
+    n_colors, n = coloring.num_colors, coloring.pattern.shape[1]
     entries = coloring.entries  # which says so if they are too many, before anything is computed
 
     def column_sum(color: Int[Array, ""]) -> Inexact[Array, " m"]:
         unit = (jnp.arange(n_colors) == color).astype(dtype)
-        return product(gather(unit, coloring.seed))
+        return product(gather(unit, coloring.column_seed))
 
     if n_colors == 0:
         return jnp.zeros(coloring.pattern.nnz, dtype)

@@ -15,7 +15,7 @@ from elimax._matrix import SparseMatrix, SymmetricMatrix
 from elimax._operator.products import differing_rows, found_pattern, known_pattern, product_of
 from elimax._operator.space import Space
 from elimax._operator.sparse import SparseLinearOperator
-from elimax._structure.coloring import color_columns
+from elimax._structure.color import color
 from elimax._structure.pattern import Pattern
 
 
@@ -49,7 +49,7 @@ def _by_products(operator: lx.AbstractLinearOperator, pattern: Pattern | None) -
         # By rows: the transpose of such an operator is its vector-Jacobian product.
         transposed = lx.FunctionLinearOperator(operator.T.mv, operator.out_structure())
         return _by_products(transposed, None if whole is None else whole.transpose()[0]).T
-    coloring = color_columns(found_pattern(operator) if whole is None else whole)
+    coloring = color(found_pattern(operator) if whole is None else whole)
     A = SparseMatrix(coloring.pattern, read_off(product, coloring, columns.dtype))
     if whole is not None or A.nnz == A.shape[0] * A.shape[1]:
         return A

@@ -15,7 +15,7 @@ from elimax._operator.products import differing_rows, found_pattern, known_patte
 from elimax._operator.space import Space
 from elimax._operator.sparse import SparseLinearOperator
 from elimax._primitive.define import is_staged
-from elimax._structure.coloring import color_diagonal
+from elimax._structure.color import color_diagonal
 from elimax._structure.pattern import Pattern
 
 # What lineax can ask of an operator, and the tag that answers it.

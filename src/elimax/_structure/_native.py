@@ -1,7 +1,7 @@
 """The one door to the shared library: the ctypes twin of `cpp/api.cc`.
 
 Host functions take and return NumPy arrays. `library` itself is also where `_primitive/define.py` finds the
-handlers that XLA calls.
+handlers that XLA calls. `_native_coloring.py` has the functions for colorings.
 """
 
 import ctypes
@@ -17,68 +17,64 @@ _SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 _PATH = importlib.resources.files("elimax._structure").joinpath(f"libelimax{_SUFFIX}")
 library = ctypes.CDLL(str(_PATH))
 
-_INDEX = POINTER(c_int32)
+INDEX = POINTER(c_int32)
 _OFFSET = POINTER(c_int64)
 _DOUBLE = POINTER(c_double)
 
 
-def _declare(name: str, result: type | None, *arguments: type) -> None:
+def declare(name: str, result: type | None, *arguments: type) -> None:
+    """The types of a function of the library."""
     function = getattr(library, name)
     function.restype, function.argtypes = result, arguments
 
 
-_declare("elimax_amd", c_int, c_int32, _INDEX, _INDEX, _INDEX)
-_declare("elimax_color_columns", c_int32, c_int32, c_int32, _INDEX, _INDEX, _INDEX, _INDEX)
-_declare("elimax_color_vertices", c_int32, c_int32, _INDEX, _INDEX, _INDEX, _INDEX)
-_declare(
+declare("elimax_amd", c_int, c_int32, INDEX, INDEX, INDEX)
+declare(
     "elimax_match",
     c_int32,
     c_int32,
     c_int32,
-    _INDEX,
-    _INDEX,
+    INDEX,
+    INDEX,
     _DOUBLE,
-    _INDEX,
+    INDEX,
     _DOUBLE,
     _DOUBLE,
 )
-_declare(
-    "elimax_dulmage_mendelsohn", c_int, c_int32, c_int32, _INDEX, _INDEX, _INDEX, _INDEX, _INDEX
-)
-_declare("elimax_symmetric_matching", c_int, c_int32, _INDEX, _INDEX, _INDEX)
-_declare("elimax_analyze", c_void_p, c_int32, _INDEX, _INDEX, _INDEX, _DOUBLE, c_int)
-_declare("elimax_symbolic_free", None, c_void_p)
-_declare("elimax_symbolic_scalars", None, c_void_p, _OFFSET, _DOUBLE)
-_declare("elimax_symbolic_workspace", c_int64, c_void_p, c_int)
-_declare("elimax_symbolic_array", None, c_void_p, c_int, POINTER(c_void_p), _OFFSET)
-_declare("elimax_embed", c_void_p, c_void_p, c_int32, _INDEX, _INDEX, _INDEX)
-_declare("elimax_embed_general", c_void_p, c_void_p, c_int32, _INDEX, _INDEX, _INDEX, _INDEX)
-_declare("elimax_embedding_array", None, c_void_p, c_int, POINTER(c_void_p), _OFFSET)
-_declare("elimax_embedding_free", None, c_void_p)
-_declare(
-    "elimax_factor_pattern", c_int, c_void_p, c_int32, _INDEX, _INDEX, _OFFSET, _INDEX, _OFFSET
-)
-_declare("elimax_pin_symbolic", c_int, c_void_p, c_uint64, c_uint64)
-_declare("elimax_pin_embedding", c_int, c_void_p, c_uint64, c_uint64)
-_declare(
+declare("elimax_dulmage_mendelsohn", c_int, c_int32, c_int32, INDEX, INDEX, INDEX, INDEX, INDEX)
+declare("elimax_symmetric_matching", c_int, c_int32, INDEX, INDEX, INDEX)
+declare("elimax_analyze", c_void_p, c_int32, INDEX, INDEX, INDEX, _DOUBLE, c_int)
+declare("elimax_symbolic_free", None, c_void_p)
+declare("elimax_symbolic_scalars", None, c_void_p, _OFFSET, _DOUBLE)
+declare("elimax_symbolic_workspace", c_int64, c_void_p, c_int)
+declare("elimax_symbolic_array", None, c_void_p, c_int, POINTER(c_void_p), _OFFSET)
+declare("elimax_embed", c_void_p, c_void_p, c_int32, INDEX, INDEX, INDEX)
+declare("elimax_embed_general", c_void_p, c_void_p, c_int32, INDEX, INDEX, INDEX, INDEX)
+declare("elimax_embedding_array", None, c_void_p, c_int, POINTER(c_void_p), _OFFSET)
+declare("elimax_embedding_free", None, c_void_p)
+declare("elimax_factor_pattern", c_int, c_void_p, c_int32, INDEX, INDEX, _OFFSET, INDEX, _OFFSET)
+declare("elimax_pin_symbolic", c_int, c_void_p, c_uint64, c_uint64)
+declare("elimax_pin_embedding", c_int, c_void_p, c_uint64, c_uint64)
+declare(
     "elimax_pin_content",
     c_int,
     c_char_p,
     _OFFSET,
     c_int64,
-    POINTER(_INDEX),
+    POINTER(INDEX),
     _OFFSET,
     c_int,
     c_uint64,
     c_uint64,
 )
-_declare("elimax_clear_structures", None)
-_declare("elimax_counted", c_int64, c_int)
+declare("elimax_clear_structures", None)
+declare("elimax_counted", c_int64, c_int)
 
 
-def _index(array: np.ndarray):
+def index(array: np.ndarray):
+    """The pointer to an int32 array."""
     assert array.dtype == np.int32 and array.flags.c_contiguous
-    return array.ctypes.data_as(_INDEX)
+    return array.ctypes.data_as(INDEX)
 
 
 def _offset(array: np.ndarray):
@@ -132,26 +128,9 @@ METHODS = ("auto", "supernodal", "simplicial")
 def amd(n: int, column_pointers: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Approximate minimum degree ordering of a symmetric pattern given by its lower triangle."""
     permutation = np.empty(n, np.int32)
-    if not library.elimax_amd(n, _index(column_pointers), _index(rows), _index(permutation)):
+    if not library.elimax_amd(n, index(column_pointers), index(rows), index(permutation)):
         raise MemoryError("elimax: out of memory while ordering")
     return permutation
-
-
-def color(
-    shape: tuple[int, int], column_pointers: np.ndarray, rows: np.ndarray, distance: int
-) -> tuple[int, np.ndarray]:
-    """How many colors, and the color of every column: columns that share a row differ (distance 2), or
-    neighbors in the graph whose pattern it is (distance 1)."""
-    m, n = shape
-    order, colors = np.arange(n, dtype=np.int32), np.empty(n, np.int32)
-    arrays = (_index(column_pointers), _index(rows), _index(order), _index(colors))
-    if distance == 2:
-        count = library.elimax_color_columns(m, n, *arrays)
-    else:
-        count = library.elimax_color_vertices(n, *arrays)
-    if count < 0:
-        raise MemoryError("elimax: out of memory while coloring")
-    return count, colors
 
 
 def match(
@@ -167,10 +146,10 @@ def match(
     rank = library.elimax_match(
         m,
         n,
-        _index(column_pointers),
-        _index(rows),
+        index(column_pointers),
+        index(rows),
         _double(magnitudes),
-        _index(row_of_column),
+        index(row_of_column),
         _double(row_scale),
         _double(column_scale),
     )
@@ -188,11 +167,11 @@ def dulmage_mendelsohn(
     if not library.elimax_dulmage_mendelsohn(
         m,
         n,
-        _index(column_pointers),
-        _index(rows),
-        _index(row_of_column),
-        _index(row_part),
-        _index(column_part),
+        index(column_pointers),
+        index(rows),
+        index(row_of_column),
+        index(row_part),
+        index(column_part),
     ):
         raise MemoryError("elimax: out of memory while decomposing a sparsity structure")
     return row_part, column_part
@@ -202,7 +181,7 @@ def symmetric_matching(row_of_column: np.ndarray, weak: np.ndarray) -> np.ndarra
     """The lowest column of the group that every column belongs to."""
     n = row_of_column.size
     group = np.empty(n, np.int32)
-    if not library.elimax_symmetric_matching(n, _index(row_of_column), _index(weak), _index(group)):
+    if not library.elimax_symmetric_matching(n, index(row_of_column), index(weak), index(group)):
         raise MemoryError("elimax: out of memory while pairing columns")
     return group
 
@@ -218,9 +197,9 @@ def analyze(
     """The C++ `Symbolic`; `model` lists the members of the C++ struct `TimeModel`."""
     pointer = library.elimax_analyze(
         n,
-        _index(column_pointers),
-        _index(rows),
-        _index(permutation),
+        index(column_pointers),
+        index(rows),
+        index(permutation),
         (c_double * 11)(*model),
         METHODS.index(method),
     )
@@ -289,7 +268,7 @@ def embed(
     """Where the values of a pattern sit in the panels; or None and the first value outside of them."""
     outside = c_int32(-1)
     pointer = library.elimax_embed(
-        symbolic.pointer, n, _index(column_pointers), _index(rows), byref(outside)
+        symbolic.pointer, n, index(column_pointers), index(rows), byref(outside)
     )
     if pointer is None and outside.value >= 0:
         return None, outside.value
@@ -308,9 +287,9 @@ def embed_general(
     pointer = library.elimax_embed_general(
         symbolic.pointer,
         n,
-        _index(column_pointers),
-        _index(rows),
-        _index(row_of_column),
+        index(column_pointers),
+        index(rows),
+        index(row_of_column),
         byref(outside),
     )
     if pointer is None and outside.value >= 0:
@@ -328,10 +307,10 @@ def factor_pattern(
     if not library.elimax_factor_pattern(
         symbolic.pointer,
         n,
-        _index(column_pointers),
-        _index(rows),
+        index(column_pointers),
+        index(rows),
         _offset(factor_pointers),
-        _index(factor_rows),
+        index(factor_rows),
         _offset(position),
     ):
         raise MemoryError("elimax: out of memory while computing the pattern of L")
@@ -358,7 +337,7 @@ def pin_content(
 
     **Raises:** `ValueError` for content that is not valid or does not have this digest.
     """
-    pointers = (_INDEX * len(arrays))(*map(_index, arrays))
+    pointers = (INDEX * len(arrays))(*map(_index, arrays))
     sizes = np.array([array.size for array in arrays], np.int64)
     result = library.elimax_pin_content(
         kind.encode(),

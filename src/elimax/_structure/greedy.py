@@ -1,0 +1,49 @@
+"""Greedy colorings: the vertices in some order, each with the smallest color that is allowed."""
+
+import numpy as np
+
+from elimax._structure import _native_coloring as native
+from elimax._structure.colorable import Colorable
+from elimax._structure.coloring import Coloring, read_off
+
+ORDERS = (
+    "natural",
+    "largest_first",
+    "smallest_last",
+    "incidence_degree",
+    "dynamic_largest_first",
+    "random",
+)
+_NATIVE = {"column": "columns", "row": "columns", "bidirectional": "star_two_sided"}
+
+
+def greedy(graph: Colorable, order: str | np.ndarray) -> Coloring:
+    """The coloring that takes the vertices in this order and gives each the smallest color that is allowed."""
+    n = graph.vertices.size
+    if graph.is_complete:
+        return complete(graph)
+    if isinstance(order, np.ndarray):
+        sequence = order
+    elif order == "natural":
+        sequence = np.arange(n, dtype=np.int32)
+    elif order == "random":
+        sequence = np.random.default_rng(0).permutation(n).astype(np.int32)
+    else:
+        of_columns = graph.kind in ("column", "row")
+        sequence = native.vertex_order(graph.vertices, order, of_columns)
+    colors = native.color(graph.vertices, _NATIVE.get(graph.kind, graph.kind), sequence)
+    coloring = read_off(graph, colors)
+    assert coloring is not None
+    return coloring
+
+
+def complete(graph: Colorable) -> Coloring:
+    """Every vertex has a color of its own; on the shorter side, if there are two."""
+    m, n = graph.pattern.shape
+    colors = np.arange(graph.vertices.size, dtype=np.int32)
+    if graph.kind == "bidirectional":
+        colors[n:] -= n
+        colors[slice(n, None) if n <= m else slice(0, n)] = -1
+    coloring = read_off(graph, colors)
+    assert coloring is not None
+    return coloring
