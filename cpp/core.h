@@ -346,6 +346,7 @@ struct Pattern {
 inline constexpr Index zero = INT32_MIN;
 struct IndexMap {
   std::vector<Index> map;
+  bool is_plain;  // no position is marked as conjugated or zero
 };
 
 // Pinned structures stay until clear(); a kernel that is running keeps those it uses alive beyond it.

@@ -74,7 +74,7 @@ ffi::Error map_handler(ffi::ThreadPool pool, ffi::AnyBuffer input, ffi::Result<f
       if constexpr (transposed) {
         scatter<T>(map->map, in[i], out[i], out.size());
       } else {
-        gather<T>(map->map, in[i], out[i]);
+        gather<T>(*map, in[i], out[i]);
       }
     });
   });

@@ -11,9 +11,15 @@
 namespace elimax {
 
 template <class T>
-void gather(In<Index> map, const T* input, T* output) {
-  for (std::size_t p = 0; p < map.size(); ++p) {
-    const Index q = map[p];
+void gather(const IndexMap& map, const T* input, T* output) {
+  const Index* const position = map.map.data();
+  const std::size_t size = map.map.size();
+  if (map.is_plain) {
+    for (std::size_t p = 0; p < size; ++p) output[p] = input[position[p]];
+    return;
+  }
+  for (std::size_t p = 0; p < size; ++p) {
+    const Index q = position[p];
     output[p] = q >= 0 ? input[q] : q == zero ? T(0) : conjugate(input[~q]);
   }
 }
@@ -31,8 +37,8 @@ void scatter(In<Index> map, const T* input, T* output, Offset size) {
   }
 }
 
-#define INSTANTIATE(T)                              \
-  template void gather<T>(In<Index>, const T*, T*); \
+#define INSTANTIATE(T)                                    \
+  template void gather<T>(const IndexMap&, const T*, T*); \
   template void scatter<T>(In<Index>, const T*, T*, Offset);
 ELIMAX_FOR_SCALARS(INSTANTIATE)
 #undef INSTANTIATE

@@ -213,7 +213,7 @@ void contract_b(Columns A, Columns B, Columns C, const T* c, const T* a, T* b, I
 
 // scatter is the transpose of gather.
 template <class T>
-void gather(In<Index> map, const T* input, T* output);
+void gather(const IndexMap& map, const T* input, T* output);
 template <class T>
 void scatter(In<Index> map, const T* input, T* output, Offset size);
 

@@ -85,7 +85,8 @@ std::shared_ptr<const IndexMap> make_map(const Content& content) {
   const auto map = content.arrays[0];
   for (const Index q : map)
     if (q != zero && (q < 0 ? ~q : q) >= part->header[0]) return nullptr;
-  return std::make_shared<IndexMap>(IndexMap{{map.begin(), map.end()}});
+  const bool is_plain = std::all_of(map.begin(), map.end(), [](Index q) { return q >= 0; });
+  return std::make_shared<IndexMap>(IndexMap{{map.begin(), map.end()}, is_plain});
 }
 
 std::shared_ptr<const Symbolic> make_symbolic(const Content& content) {

@@ -85,7 +85,6 @@ FLOORS = {
     "_least_squares": 45,
     "_export": 50,
     # functions known by their products
-    "_jacobian": 50,
     "_jacobian.compressed": 51,
     "_jacobian.dependence": 51,
     "_jacobian.control_flow": 52,
@@ -94,8 +93,18 @@ FLOORS = {
     "_jacobian.moving_rules": 53,
     "_jacobian.uniting_rules": 53,
     "_jacobian.sparsity": 54,
+    "_jacobian.settle": 51,
+    "_jacobian.verification": 51,
+    "_jacobian.call": 52,
+    "_jacobian.modes": 53,
+    "_jacobian.evaluation": 53,
+    "_jacobian.patterns": 55,
+    "_jacobian.check": 56,
+    "_jacobian.plan": 57,
+    "_jacobian.jacobian": 58,
+    "_jacobian": 59,
     # the faces to lineax
-    "_operator.space": 60,
+    "_jacobian.space": 51,
     "_operator.sparse": 61,
     "_operator.products": 62,
     "_operator.assemble": 63,
@@ -123,6 +132,8 @@ FLOORS = {
     "adapters.pardiso": 91,
     "adapters.pyamg": 91,
     "adapters.superlu": 91,
+    "plotting.spy": 91,
+    "plotting": 92,
 }
 # The packages a module may take from JAX's extension interfaces.
 JAX_INTERNALS = {

@@ -13,6 +13,9 @@ a fixed structure), `_matrix` (pattern and values), `_factor`, `_least_squares` 
 computed from them), `_jacobian` (entries from products), `_operator` and `_solver` (the faces to lineax).
 """
 
+import importlib as _importlib
+import typing as _typing
+
 from elimax._primitive import jax_version as _jax_version  # noqa: F401, before all else
 
 # isort: split
@@ -32,6 +35,13 @@ from elimax._factor import lu as lu
 from elimax._factor import selected_inverse as selected_inverse
 from elimax._factor import slogdet as slogdet
 from elimax._factor import solve as solve
+from elimax._jacobian import check_pattern as check_pattern
+from elimax._jacobian import hessian as hessian
+from elimax._jacobian import hessian_pattern as hessian_pattern
+from elimax._jacobian import jacfwd as jacfwd
+from elimax._jacobian import jacobian as jacobian
+from elimax._jacobian import jacobian_pattern as jacobian_pattern
+from elimax._jacobian import jacrev as jacrev
 from elimax._least_squares import LeastSquares as LeastSquares
 from elimax._least_squares import least_squares as least_squares
 from elimax._least_squares import lstsq as lstsq
@@ -61,3 +71,17 @@ from elimax._structure.lu_symbolic import LUSymbolic as LUSymbolic
 from elimax._structure.pattern import Pattern as Pattern
 from elimax._structure.symbolic import Symbolic as Symbolic
 from elimax._triangular import triangular_solve as triangular_solve
+
+_DRAWN = ("draw_graph", "spy")
+
+
+def __getattr__(name: str) -> _typing.Any:
+    """What draws needs matplotlib, which is imported when it is asked for."""
+    if name not in _DRAWN:
+        raise AttributeError(f"module 'elimax' has no attribute {name!r}")
+    try:
+        return getattr(_importlib.import_module("elimax.plotting"), name)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"elimax.{name} draws with matplotlib: pip install 'elimax[plotting]'", name=error.name
+        ) from error

@@ -10,10 +10,11 @@ from typing import Any
 import jax.numpy as jnp
 import lineax as lx
 
-from elimax._jacobian.compressed import read_off
+from elimax._jacobian.compressed import Linear, read_off
+from elimax._jacobian.space import Space
+from elimax._jacobian.verification import marked
 from elimax._matrix import SparseMatrix, SymmetricMatrix
-from elimax._operator.products import differing_rows, found_pattern, known_pattern, product_of
-from elimax._operator.space import Space
+from elimax._operator.products import found_pattern, known_pattern, product_of
 from elimax._operator.sparse import SparseLinearOperator
 from elimax._structure.color import color
 from elimax._structure.pattern import Pattern
@@ -50,12 +51,12 @@ def _by_products(operator: lx.AbstractLinearOperator, pattern: Pattern | None) -
         transposed = lx.FunctionLinearOperator(operator.T.mv, operator.out_structure())
         return _by_products(transposed, None if whole is None else whole.transpose()[0]).T
     coloring = color(found_pattern(operator) if whole is None else whole)
-    A = SparseMatrix(coloring.pattern, read_off(product, coloring, columns.dtype))
+    values = read_off(coloring, Linear(product, columns.size, columns.dtype))
+    A = SparseMatrix(coloring.pattern, values)
     if whole is not None or A.nnz == A.shape[0] * A.shape[1]:
         return A
     # What was found by a table of rules is not trusted blindly: one more product, and NaN if it differs.
-    wrong, _ = differing_rows(A, product, columns.dtype)
-    return A.with_values(A.values * jnp.where(wrong.any(), jnp.nan, 1).astype(A.values.real.dtype))
+    return marked(A, product, columns.dtype)
 
 
 @sparse_matrix.register

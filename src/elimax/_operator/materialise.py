@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import lineax as lx
 from jaxtyping import Array, Inexact
 
-from elimax._jacobian.compressed import read_off
+from elimax._jacobian.compressed import Linear, read_off
+from elimax._jacobian.space import Space
+from elimax._jacobian.verification import differing_rows
 from elimax._matrix import SparseMatrix, SymmetricMatrix
 from elimax._operator.assemble import sparse_matrix
-from elimax._operator.products import differing_rows, found_pattern, known_pattern, product_of
-from elimax._operator.space import Space
+from elimax._operator.products import found_pattern, known_pattern, product_of
 from elimax._operator.sparse import SparseLinearOperator
 from elimax._primitive.define import is_staged
 from elimax._structure.color import color_diagonal
@@ -123,7 +124,7 @@ def diagonal(
         operator = operator.T if operator.jac == "bwd" else operator
     coloring = color_diagonal(known_pattern(operator, pattern) or found_pattern(operator))
     source = Space.of(operator.in_structure())
-    values = read_off(product_of(operator), coloring, source.dtype)
+    values = read_off(coloring, Linear(product_of(operator), source.size, source.dtype))
     return SparseMatrix(coloring.pattern, values).diagonal()
 
 

@@ -10,8 +10,8 @@ import scipy.sparse
 from jax.experimental.sparse import BCOO, BCSR
 from jaxtyping import Array, Inexact, PyTree
 
+from elimax._jacobian.space import Space
 from elimax._matrix import SparseMatrix, SymmetricMatrix
-from elimax._operator.space import Space
 from elimax._primitive.product import gather
 from elimax._structure.pattern import Pattern
 

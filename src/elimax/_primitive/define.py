@@ -68,14 +68,38 @@ def is_batchable(function: Callable[..., Any], *operands: jax.ShapeDtypeStruct) 
     return True
 
 
+def runs_now(jaxpr: Any, foreign: bool = True) -> bool:
+    """Whether a closed jaxpr can be evaluated while others are traced: it closes over no traced values, and,
+    unless `foreign` code may be called, it has no effects and no callbacks."""
+    if any(is_traced(x) for x in jaxpr.consts):
+        return False
+    return foreign or not (
+        jaxpr.effects or any_equation(jaxpr.jaxpr, lambda e: "callback" in e.primitive.name)
+    )
+
+
+def evaluate_now(jaxpr: Any, *operands: Any) -> list[np.ndarray]:
+    """The results of such a jaxpr, compiled, whatever is being traced."""
+    with jax.ensure_compile_time_eval():
+        return [np.asarray(x) for x in jax.jit(jax.extend.core.jaxpr_as_fun(jaxpr))(*operands)]
+
+
 def _calls_one_by_one(jaxpr: Any) -> bool:
     """Whether a callback or a foreign function, at any depth, is evaluated element by element."""
-    for equation in jaxpr.eqns:
-        if str(equation.params.get("vmap_method", "")).startswith("sequential"):
-            return True
-        for x in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_jaxpr):
-            if _is_jaxpr(x) and _calls_one_by_one(getattr(x, "jaxpr", x)):
+    return any_equation(
+        jaxpr, lambda e: str(e.params.get("vmap_method", "")).startswith("sequential")
+    )
+
+
+def any_equation(jaxpr: Any, predicate: Callable[[Any], bool]) -> bool:
+    """Whether some equation, at any depth, is as `predicate` says."""
+    waiting = [jaxpr]
+    while waiting:
+        for equation in waiting.pop().eqns:
+            if predicate(equation):
                 return True
+            parts = jax.tree.leaves(list(equation.params.values()), is_leaf=_is_jaxpr)
+            waiting += [getattr(x, "jaxpr", x) for x in parts if _is_jaxpr(x)]
     return False
 
 

@@ -1,4 +1,4 @@
-"""Vectors as lineax sees them, pytrees of arrays, and as a matrix sees them, flat arrays."""
+"""Vectors as functions and lineax see them, pytrees of arrays, and as a matrix sees them, flat arrays."""
 
 import dataclasses
 import math

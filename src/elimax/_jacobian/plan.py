@@ -1,0 +1,145 @@
+"""How a derivative is evaluated: its coloring, found once for a function and the shapes it is called with.
+
+A pattern that was found, rather than given, is not trusted blindly. Once, before it is used, the matrix that
+is read off is compared with products of the function: at the point of the call where it has one, at random
+points under `jit`. Where even that is not possible, since the function closes over traced values or calls
+foreign code, each evaluation takes one more product, and is NaN if it differs.
+"""
+
+import dataclasses
+import types
+import weakref
+from collections.abc import Callable, Hashable
+from typing import Any, Literal
+
+import numpy as np
+
+from elimax._jacobian.call import Call
+from elimax._jacobian.check import verify
+from elimax._jacobian.compressed import ChunkSize
+from elimax._jacobian.evaluation import matrix_of, products
+from elimax._jacobian.modes import has_forward_rules, has_reverse_rules
+from elimax._jacobian.patterns import found_pattern, name_of, symmetric_part
+from elimax._jacobian.verification import markable, marked
+from elimax._structure.color import color
+from elimax._structure.coloring import Coloring
+from elimax._structure.pattern import Pattern
+
+Kind = Literal["column", "row", "star", "acyclic", "bidirectional", "fewest"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """- `coloring`: what is evaluated, and where the entries are read.
+    - `is_checked`: whether it has been compared with products of the function, or need not be.
+    """
+
+    coloring: Coloring
+    is_checked: bool
+
+
+Plans = dict[Hashable, Plan]  # by the key of a call and what is asked for
+_remembered: weakref.WeakKeyDictionary[Any, Plans] = weakref.WeakKeyDictionary()
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is asked for, but for the function and its arguments.
+
+    - `kind`: of the coloring; "fewest" for the one of columns, rows or both that takes fewest products.
+    - `pattern`, `coloring`: given ones, or None.
+    - `verify`: None compares patterns that were found; True given ones as well; False none.
+    """
+
+    kind: Kind
+    pattern: Pattern | None
+    coloring: Coloring | None
+    verify: bool | None
+
+    @property
+    def is_symmetric(self) -> bool:
+        return self.kind in ("star", "acyclic")
+
+
+def remembered_plans(f: Callable[..., Any]) -> Plans:
+    """The plans of a function: for as long as it lives, or, if equal ones may differ in what they do (bound
+    methods, callable objects), for as long as the caller holds on to them."""
+    return _remembered.setdefault(f, {}) if isinstance(f, types.FunctionType) else {}
+
+
+def plan_of(f: Callable[..., Any], call: Call, request: Request, plans: Plans) -> Plan:
+    """The plan for this call, from those that are remembered if it is among them."""
+    if call.key is None:
+        return _make(f, call, request)
+    key = (call.key, request)
+    if key not in plans:
+        plans[key] = _make(f, call, request)
+    return plans[key]
+
+
+def evaluate(call: Call, plan: Plan, chunk_size: ChunkSize) -> tuple[Any, Any]:
+    """The derivative at the point of a call, and the auxiliary results of its function."""
+    columns, rows, aux = products(call, call.x, call.others, plan.coloring)
+    matrix = matrix_of(plan.coloring, columns, rows, chunk_size)
+    if plan.is_checked:
+        return matrix, aux
+    if columns is not None:
+        return marked(matrix, columns.product, columns.dtype), aux
+    assert rows is not None
+    return marked(matrix.T, rows.product, rows.dtype).T, aux
+
+
+# -- making a plan
+
+
+def _make(f: Callable[..., Any], call: Call, request: Request) -> Plan:
+    is_given = request.pattern is not None or request.coloring is not None
+    coloring = _coloring(f, call, request)
+    if request.verify is False or (is_given and request.verify is None):
+        return Plan(coloring, True)
+    is_checked = verify(call, coloring, is_given=is_given, name=name_of(f))
+    if not is_checked and coloring.pattern.nnz == 0:
+        pattern = markable(coloring.pattern)
+        coloring = color(pattern, coloring.kind)
+    return Plan(coloring, is_checked)
+
+
+def _coloring(f: Callable[..., Any], call: Call, request: Request) -> Coloring:
+    shape = (call.rows.size, call.columns.size)
+    given = request.pattern if request.coloring is None else request.coloring.pattern
+    if given is not None and given.shape != shape:
+        raise ValueError(
+            f"the pattern has shape {given.shape}, but the derivative of {name_of(f)} has shape {shape}: a "
+            "row for each element of the result, a column for each of the arguments it is differentiated by"
+        )
+    if request.coloring is not None:
+        return request.coloring
+    pattern = given
+    if pattern is None:
+        order = "Hessian" if request.is_symmetric else "Jacobian"
+        pattern = found_pattern(call, f"the {order} of {name_of(f)}")
+        pattern = symmetric_part(pattern) if request.is_symmetric else pattern
+    if request.kind != "fewest":
+        return color(pattern, request.kind)
+    return _fewest(call, pattern.to_general()[0])
+
+
+def _fewest(call: Call, pattern: Pattern) -> Coloring:
+    """By columns, rows or both: whichever takes fewest products, and columns among equals."""
+    if not has_forward_rules(call):
+        return color(pattern, "row")
+    by_columns = color(pattern, "column")
+    row_lengths = np.bincount(pattern.rows, minlength=1)
+    column_lengths = np.diff(pattern.column_pointers)
+    longest = max(row_lengths.max(initial=0), 1), max(column_lengths.max(initial=0), 1)
+    # No coloring of rows has fewer colors than the longest column, and no product reads more than a whole
+    # row or column.
+    fewest_both = -(-pattern.nnz // max(1, *pattern.shape))
+    if by_columns.num_colors <= min(longest[1], fewest_both) or not has_reverse_rules(call):
+        return by_columns
+    best = by_columns
+    if longest[1] < best.num_colors:
+        best = min(best, color(pattern, "row"), key=lambda c: c.num_colors)
+    if fewest_both < best.num_colors:
+        best = min(best, color(pattern, "bidirectional"), key=lambda c: c.num_colors)
+    return best
