@@ -337,7 +337,7 @@ def pin_content(
 
     **Raises:** `ValueError` for content that is not valid or does not have this digest.
     """
-    pointers = (INDEX * len(arrays))(*map(_index, arrays))
+    pointers = (INDEX * len(arrays))(*map(index, arrays))
     sizes = np.array([array.size for array in arrays], np.int64)
     result = library.elimax_pin_content(
         kind.encode(),
