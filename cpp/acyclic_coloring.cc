@@ -36,7 +36,7 @@ class DisjointSets {
 
 }  // namespace
 
-Index color_acyclic(Columns graph, In<Index> order, Out<Index> color) {
+Index color_acyclic(Columns graph, In<Index> order, Index most, Out<Index> color) {
   const Index n = graph.n_cols;
   ColorTable table(graph);
   DisjointSets trees(graph.rows.size());
@@ -65,6 +65,7 @@ Index color_acyclic(Columns graph, In<Index> order, Out<Index> color) {
     const Index c = first_allowed(forbidden, v);
     color[v] = c;
     n_colors = std::max(n_colors, c + 1);
+    if (n_colors > most) break;
     for (Index p = graph.ptr[v]; p < graph.ptr[v + 1]; ++p) {
       const Index w = graph.rows[p], a = w == v ? none : color[w];
       if (a == none) continue;

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "api.h"
+#include "coloring.h"
 
 using namespace elimax;
 
@@ -21,17 +22,18 @@ int elimax_transpose(Index m, Index n, const Index* ptr, const Index* rows, Inde
       .value_or(-1);
 }
 
-// kind: 0 columns, 1 vertices, 2 star, 3 star in a bipartite graph, 4 acyclic. The number of colors.
+// kind: 0 columns, 1 vertices, 2 star, 3 acyclic. left: of a star coloring of a bipartite graph. The number
+// of colors.
 Index elimax_color(int kind, Index m, Index n, const Index* ptr, const Index* rows, const Index* order,
-                   Index* color) {
+                   Index left, Index most, Index* color) {
   return guard([&] {
            const Columns A = columns(m, n, ptr, rows);
            const In<Index> sequence(order, static_cast<std::size_t>(n));
            const Out<Index> colors = array(color, n);
-           if (kind == 0) return std::optional(color_columns(A, sequence, colors));
+           if (kind == 0) return std::optional(color_columns(A, sequence, most, colors));
            if (kind == 1) return std::optional(color_vertices(A, sequence, colors));
-           if (kind == 4) return std::optional(color_acyclic(A, sequence, colors));
-           return std::optional(color_star(A, sequence, kind == 3, colors));
+           if (kind == 2) return std::optional(color_star(A, sequence, left, most, colors));
+           return std::optional(color_acyclic(A, sequence, most, colors));
          })
       .value_or(-1);
 }

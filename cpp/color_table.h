@@ -6,7 +6,7 @@
 // slots, which is what makes colorings with hubs linear in the edges.
 #pragma once
 
-#include "core.h"
+#include "coloring.h"
 
 namespace elimax {
 

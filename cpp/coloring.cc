@@ -11,10 +11,10 @@
 // Cost: the sum of the squares of the rows' lengths, but linear in the length of rows that are longer than
 //       `longest`: those keep the set of their colors, instead of being searched for it.
 
+#include "coloring.h"
+
 #include <algorithm>
 #include <bit>
-
-#include "core.h"
 
 namespace elimax {
 namespace {
@@ -60,7 +60,7 @@ void transpose(Columns A, Out<Index> ptr, Out<Index> columns, Out<Index> entries
     }
 }
 
-Index color_columns(Columns A, In<Index> order, Out<Index> color) {
+Index color_columns(Columns A, In<Index> order, Index most, Out<Index> color) {
   std::vector<Index> row_ptr(A.n_rows + 1), columns(A.rows.size());
   transpose(A, row_ptr, columns);
   std::vector<Index> set_of(A.n_rows, none), forbidden(A.n_cols + 1, none);
@@ -91,6 +91,7 @@ Index color_columns(Columns A, In<Index> order, Out<Index> color) {
     for (const Index s : long_rows) sets[s].insert(c);
     color[j] = c;
     n_colors = std::max(n_colors, c + 1);
+    if (n_colors > most) break;
   }
   return n_colors;
 }
@@ -101,7 +102,6 @@ Index color_vertices(Columns graph, In<Index> order, Out<Index> color) {
   Index n_colors = 0;
   for (const Index j : order) {
     for (Index p = graph.ptr[j]; p < graph.ptr[j + 1]; ++p)
-      // The diagonal is not colored yet.
       if (const Index other = color[graph.rows[p]]; other != none) forbidden[other] = j;
     Index c = 0;
     while (forbidden[c] == j) ++c;

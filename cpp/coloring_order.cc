@@ -19,7 +19,7 @@
 
 #include <algorithm>
 
-#include "core.h"
+#include "coloring.h"
 
 namespace elimax {
 namespace {

@@ -15,7 +15,7 @@
 
 #include <algorithm>
 
-#include "core.h"
+#include "coloring.h"
 
 namespace elimax {
 namespace {

@@ -26,13 +26,13 @@
 
 namespace elimax {
 
-Index color_star(Columns graph, In<Index> order, bool two_sided, Out<Index> color) {
+Index color_star(Columns graph, In<Index> order, Index left, Index most, Out<Index> color) {
   const Index n = graph.n_cols;
   ColorTable table(graph);
   std::vector<Index> forbidden(n + 1, none), seen(n, none), placed(n, none), first(n), slot_of(n);
   std::vector<bool> is_leaf(graph.rows.size()), is_hub(graph.rows.size());
   std::fill(color.begin(), color.end(), none);
-  Index n_colors = 0;
+  Index n_colors[] = {0, 0};  // of each side
   const auto forbid_around = [&](Index w, Index v) {
     for (Index s = table.begin(w); s < table.end(w); ++s) forbidden[table.color(s)] = v;
   };
@@ -40,7 +40,7 @@ Index color_star(Columns graph, In<Index> order, bool two_sided, Out<Index> colo
     for (Index p = graph.ptr[v]; p < graph.ptr[v + 1]; ++p) {
       const Index w = graph.rows[p], a = color[w];
       if (a == none) continue;  // v itself, too
-      if (!two_sided) forbidden[a] = v;
+      if (left == none) forbidden[a] = v;
       if (seen[a] == v) {
         if (first[a] != none) forbid_around(first[a], v);
         first[a] = none;
@@ -54,7 +54,9 @@ Index color_star(Columns graph, In<Index> order, bool two_sided, Out<Index> colo
     }
     const Index c = first_allowed(forbidden, v);
     color[v] = c;
-    n_colors = std::max(n_colors, c + 1);
+    Index& count = n_colors[v < left];
+    count = std::max(count, c + 1);
+    if (n_colors[0] + n_colors[1] > most) break;
 
     // The neighbors of v that are colored now see c, and v sees their colors.
     for (Index p = graph.ptr[v]; p < graph.ptr[v + 1]; ++p) {
@@ -75,7 +77,7 @@ Index color_star(Columns graph, In<Index> order, bool two_sided, Out<Index> colo
       }
     }
   }
-  return n_colors;
+  return n_colors[0] + n_colors[1];
 }
 
 }  // namespace elimax

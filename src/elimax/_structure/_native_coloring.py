@@ -7,11 +7,23 @@ import numpy as np
 
 from elimax._structure._native import INDEX, declare, index, library
 
-_COLORINGS = ("columns", "vertices", "star", "star_two_sided", "acyclic")
+_COLORINGS = ("columns", "vertices", "star", "acyclic")
 _ORDERS = ("largest_first", "smallest_last", "incidence_degree", "dynamic_largest_first")
 
 declare("elimax_transpose", c_int, c_int32, c_int32, INDEX, INDEX, INDEX, INDEX, INDEX)
-declare("elimax_color", c_int32, c_int, c_int32, c_int32, INDEX, INDEX, INDEX, INDEX)
+declare(
+    "elimax_color",
+    c_int32,
+    c_int,
+    c_int32,
+    c_int32,
+    INDEX,
+    INDEX,
+    INDEX,
+    c_int32,
+    c_int32,
+    INDEX,
+)
 declare("elimax_coloring_order", c_int, c_int, c_int, c_int32, c_int32, INDEX, INDEX, INDEX)
 declare(
     "elimax_read_directly",
@@ -72,16 +84,25 @@ def transpose(A: Columns) -> tuple[Columns, np.ndarray]:
     return Columns((n, m), pointers, columns), entries
 
 
-def color(A: Columns, kind: str, order: np.ndarray) -> np.ndarray:
-    """The color of every column, greedily in this order.
+def color(
+    A: Columns, kind: str, order: np.ndarray, left: int = -1, most: int = 2**31 - 1
+) -> np.ndarray | None:
+    """The color of every column, greedily in this order; None if there would be more than `most` of them.
 
     Columns that share a row differ ("columns"); or neighbors in the graph whose two triangles these are, as
-    "vertices", "star", "star_two_sided" or "acyclic" colorings.
+    "vertices", "star" or "acyclic" colorings. With `left` the graph is bipartite, has so many vertices on the
+    first side, and colors are counted on each side.
     """
     colors = np.empty(A.size, np.int32)
-    arrays = (A.pointers, A.rows, order, colors)
-    _done(library.elimax_color(_COLORINGS.index(kind), *A.shape, *map(index, arrays)))
-    return colors
+    count = library.elimax_color(
+        _COLORINGS.index(kind),
+        *A.shape,
+        *map(index, (A.pointers, A.rows, order)),
+        left,
+        most,
+        index(colors),
+    )
+    return colors if _done(count) <= most else None
 
 
 def vertex_order(A: Columns, method: str, of_columns: bool) -> np.ndarray:

@@ -5,9 +5,10 @@ import numpy as np
 from elimax._structure.bicoloring import covers, in_orders
 from elimax._structure.colorable import Colorable, colorable, off_diagonal
 from elimax._structure.coloring import Coloring, read_off
-from elimax._structure.greedy import complete, greedy
+from elimax._structure.greedy import attempt, complete, greedy
 from elimax._structure.stencil import structured
 
+_ORDERS = ("smallest_last", "largest_first", "incidence_degree", "dynamic_largest_first", "random")
 # Visits of neighbors, all orders together.
 _WORK = 200_000_000
 
@@ -28,24 +29,16 @@ def best(graph: Colorable) -> Coloring:
         return found
     # In a star or acyclic coloring the colors around a neighbor are visited, which are fewer than vertices.
     work = int(np.minimum(lengths, 64) @ lengths)
-    left = _WORK if found is None else _WORK // 20
-    for order in (
-        "natural",
-        "smallest_last",
-        "largest_first",
-        "incidence_degree",
-        "dynamic_largest_first",
-    ):
-        cost = work if order == "natural" else 3 * work
-        if found is not None and cost > left:
+    left = (_WORK if found is None else _WORK // 20) - work
+    if found is None:
+        found = greedy(graph, "natural")
+    elif left >= 0:
+        found = attempt(graph, "natural", found.num_colors - 1) or found
+    for order in _ORDERS:
+        left -= 3 * work
+        if left < 0 or found.num_colors <= bound:
             break
-        left -= cost
-        other = greedy(graph, order)
-        if found is None or other.num_colors < found.num_colors:
-            found = other
-        if found.num_colors <= bound:
-            break
-    assert found is not None
+        found = attempt(graph, order, found.num_colors - 1) or found
     return found
 
 

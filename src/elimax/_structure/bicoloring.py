@@ -8,11 +8,13 @@ from elimax._structure import _native_coloring as native
 from elimax._structure._native_coloring import Columns
 from elimax._structure.colorable import Colorable
 from elimax._structure.coloring import Coloring
-from elimax._structure.greedy import greedy
+from elimax._structure.greedy import attempt
 
 _ORDERS = ("largest_first", "smallest_last", "incidence_degree", "dynamic_largest_first")
-# How many lengths are tried as the longest that is not long.
-_TRIED = 12
+# How many lengths are weighed as the longest that is not long, and how many of them are tried; of a large
+# pattern, with more entries than `_LARGE`.
+_WEIGHED, _TRIED = 12, 4
+_WEIGHED_OF_LARGE, _TRIED_OF_LARGE, _LARGE = 3, 1, 1_000_000
 # Visits of colors around a neighbor, in one order.
 _WORK = 30_000_000
 
@@ -25,7 +27,6 @@ def covers(graph: Colorable, fewest: int) -> Iterator[tuple[np.ndarray, int]]:
 
     **Source:** Gebremedhin, Manne and Pothen, SIAM Review 47 (2005), section 6: vertex covers.
     """
-    m, n = graph.matrix.shape
     transposed = native.transpose(graph.matrix)[0]
     for colors_right, colors_left, count in _covers(graph.matrix, transposed, fewest):
         fewest = min(fewest, count)
@@ -38,22 +39,27 @@ def _covers(
     A: Columns, transposed: Columns, fewest: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
     """Colors of the columns and of the long rows."""
+    large = A.rows.size > _LARGE
     lengths = np.diff(transposed.pointers)
-    limits = np.unique(lengths)[:-1]  # without the longest: something is to be long
-    limits = limits[limits + 1 < fewest]
-    if limits.size > _TRIED:
-        limits = limits[np.unique(np.geomspace(1, limits.size, _TRIED).astype(int)) - 1]
-    bounds = []
-    for limit in limits[::-1].tolist():
-        is_long = lengths > limit
-        in_long = _restricted(A, is_long)
-        bounds.append((limit + int(np.diff(in_long.pointers).max(initial=0)), limit))
-    for bound, limit in sorted(bounds)[:4]:
+    counts = np.bincount(lengths)
+    limits = np.flatnonzero(counts)[:-1]  # without the longest: something is to be long
+    if not limits.size:
+        return
+    # The long rows have at least so many entries in one column.
+    entries = A.rows.size - np.cumsum(counts * np.arange(counts.size))[limits]
+    bounds = limits + -(-entries // A.size)
+    likely = np.argsort(bounds, kind="stable")[: _WEIGHED_OF_LARGE if large else _WEIGHED]
+    weighed = []
+    for limit in limits[likely[bounds[likely] < fewest]].tolist():
+        in_long = _restricted(A, lengths > limit)
+        weighed.append((limit + int(np.diff(in_long.pointers).max()), limit))
+    for bound, limit in sorted(weighed)[: _TRIED_OF_LARGE if large else _TRIED]:
         if bound >= fewest:
             break
         is_long = lengths > limit
         rest, long = _restricted(A, ~is_long), native.transpose(_restricted(A, is_long))[0]
-        column_colors, row_colors = _colors(rest), _colors(long)
+        orders = () if large else ("largest_first", "smallest_last")
+        column_colors, row_colors = _colors(rest, orders), _colors(long, orders)
         count = int(column_colors.max(initial=-1) + row_colors.max(initial=-1)) + 2
         fewest = min(fewest, count)
         yield column_colors, row_colors, count
@@ -66,13 +72,14 @@ def _restricted(A: Columns, rows: np.ndarray) -> Columns:
     return Columns(A.shape, counted[A.pointers], A.rows[kept])
 
 
-def _colors(A: Columns) -> np.ndarray:
-    """The best of a few orders; columns without an entry are neutral."""
+def _colors(A: Columns, orders: tuple[str, ...]) -> np.ndarray:
+    """The best of the natural and of these orders; columns without an entry are neutral."""
     colors = native.color(A, "columns", np.arange(A.size, dtype=np.int32))
-    for order in ("largest_first", "smallest_last"):
-        other = native.color(A, "columns", native.vertex_order(A, order, of_columns=True))
-        if other.max(initial=-1) < colors.max(initial=-1):
-            colors = other
+    assert colors is not None
+    for order in orders:
+        sequence = native.vertex_order(A, order, of_columns=True)
+        fewer = native.color(A, "columns", sequence, most=int(colors.max(initial=-1)))
+        colors = colors if fewer is None else fewer
     return np.where(np.diff(A.pointers) == 0, np.int32(-1), colors)
 
 
@@ -80,4 +87,9 @@ def in_orders(graph: Colorable, found: Coloring) -> Coloring:
     """The best of `found` and of star bicolorings in several orders, as far as these take little time."""
     if graph.pattern.nnz * max(1, found.num_colors) > _WORK:
         return found
-    return min((found, *(greedy(graph, order) for order in _ORDERS)), key=lambda c: c.num_colors)
+    for order in _ORDERS:
+        # Colors that nothing is read from are dropped in the end, so more than the fewest may become fewer.
+        other = attempt(graph, order, 2 * found.num_colors)
+        if other is not None and other.num_colors < found.num_colors:
+            found = other
+    return found

@@ -44,14 +44,14 @@ def color(
     **Raises:** `TypeError` if `pattern` is not a `Pattern`; `ValueError` for an unknown kind or order, for
     what is not a permutation, and for the kinds "star" and "acyclic" if the pattern is not symmetric.
 
-    **Cost:** of an order: for columns, the sum of the squares of the row lengths, but linear in long rows; for
-    the other kinds, at every vertex the number of colors around each neighbor. "auto" takes several
+    **Cost:** of an order: for columns, the sum of the squares of the row lengths, but linear in long rows;
+    for the other kinds, at every vertex the number of colors around each neighbor. "auto" takes several
     orders, fewer the larger the pattern.
 
-    **Source:** Gebremedhin, Manne and Pothen, SIAM Review 47 (2005), for columns, rows and both (sections 3 and
-    6) and the orders (section 7); Gebremedhin, Tarafdar, Manne and Pothen, SIAM Journal on Scientific
+    **Source:** Gebremedhin, Manne and Pothen, SIAM Review 47 (2005), for columns, rows and both (sections 3
+    and 6) and the orders (section 7); Gebremedhin, Tarafdar, Manne and Pothen, SIAM Journal on Scientific
     Computing 29 (2007), for star (Algorithm 4.1) and acyclic (section 3) colorings; Montoison, Dalle and
-    Gebremedhin, arXiv:2505.07308, for neutral colors. Native code: cpp/coloring.cc.
+    Gebremedhin, arXiv:2505.07308, for neutral colors.
     """
     if not isinstance(pattern, Pattern):
         raise TypeError(
@@ -106,6 +106,7 @@ def color_diagonal(pattern: Pattern) -> Coloring:
     n = graph.shape[1]
     columns = native.Columns(graph.shape, graph.column_pointers, graph.rows)
     colors = native.color(columns, "vertices", np.arange(n, dtype=np.int32))
+    assert colors is not None
     diagonal = whole.intersection(Pattern.eye(n))
     return Coloring(
         diagonal,

@@ -1,4 +1,4 @@
-"""What is colored: the columns of a pattern, its rows, both, or the vertices of a symmetric pattern's graph."""
+"""What is colored: the columns of a pattern, its rows, both, or the vertices of the graph of a symmetric one."""
 
 import dataclasses
 
@@ -22,8 +22,8 @@ class Colorable:
     - `pattern`: what is to be read off: symmetric for "star" and "acyclic", else general.
     - `matrix`: all of it, both triangles.
     - `entry`: the entry of `pattern` that every entry of `matrix` is or mirrors.
-    - `vertices`: whose columns are colored: `matrix`; its transpose, for "row"; for "bidirectional", the graph
-        of columns and, after them, rows.
+    - `vertices`: whose columns are colored: `matrix`; its transpose, for "row"; for "bidirectional", the
+        graph of columns and, after them, rows.
     """
 
     kind: str

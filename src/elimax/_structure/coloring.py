@@ -44,21 +44,21 @@ class Substitution:
 class Coloring:
     """Which columns, or rows, of a matrix share a product, and where its entries are read in the products.
 
-    The number r of the color of entry e is `color_of_entry[e]`, its place in that product `place_of_entry[e]`:
-    with S and R the indicator vectors of the colors of columns and of rows (in columns),
+    Entry e is read in the product of color r = `color_of_entry[e]`, at `place_of_entry[e]`: with S and R the
+    indicator vectors of the colors of columns and of rows (in columns),
 
         a[e] = (A S)[place, r]                          if r < num_column_colors
         a[e] = (A^T R)[place, r - num_column_colors]    else
 
-    in the order of the entries of `pattern`. If there is a `substitution`, the readings come in its order, and
-    the entries follow from them.
+    in the order of the entries of `pattern`. If there is a `substitution`, the readings come in its order,
+    and the entries follow from them.
 
     **Attributes:**
 
     - `pattern`: what can be read off; the lower triangle for the kinds "star" and "acyclic".
     - `kind`: "column", "row", "star", "acyclic" or "bidirectional".
-    - `column_colors`, `row_colors`: int32, from 0 on, or None on a side without products. A *neutral* column or
-        row, which no product needs, has -1.
+    - `column_colors`, `row_colors`: int32, from 0 on, or None on a side without products. A *neutral* column
+        or row, which no product needs, has -1.
     - `num_column_colors`, `num_row_colors`: how many products there are from each side.
     - `color_of_entry`, `place_of_entry`: int32[nnz], see above.
     - `substitution`: None if the readings are the entries.

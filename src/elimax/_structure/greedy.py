@@ -5,6 +5,7 @@ import numpy as np
 from elimax._structure import _native_coloring as native
 from elimax._structure.colorable import Colorable
 from elimax._structure.coloring import Coloring, read_off
+from elimax._structure.index_map import LARGEST
 
 ORDERS = (
     "natural",
@@ -14,11 +15,18 @@ ORDERS = (
     "dynamic_largest_first",
     "random",
 )
-_NATIVE = {"column": "columns", "row": "columns", "bidirectional": "star_two_sided"}
+_NATIVE = {"column": "columns", "row": "columns", "bidirectional": "star"}
 
 
 def greedy(graph: Colorable, order: str | np.ndarray) -> Coloring:
-    """The coloring that takes the vertices in this order and gives each the smallest color that is allowed."""
+    """The coloring that takes the vertices in this order, each with the smallest color that is allowed."""
+    coloring = attempt(graph, order, LARGEST)
+    assert coloring is not None
+    return coloring
+
+
+def attempt(graph: Colorable, order: str | np.ndarray, most: int) -> Coloring | None:
+    """The same, or None if the vertices take more than `most` colors."""
     n = graph.vertices.size
     if graph.is_complete:
         return complete(graph)
@@ -31,10 +39,10 @@ def greedy(graph: Colorable, order: str | np.ndarray) -> Coloring:
     else:
         of_columns = graph.kind in ("column", "row")
         sequence = native.vertex_order(graph.vertices, order, of_columns)
-    colors = native.color(graph.vertices, _NATIVE.get(graph.kind, graph.kind), sequence)
-    coloring = read_off(graph, colors)
-    assert coloring is not None
-    return coloring
+    left = graph.pattern.shape[1] if graph.kind == "bidirectional" else -1
+    kind = _NATIVE.get(graph.kind, graph.kind)
+    colors = native.color(graph.vertices, kind, sequence, left, most)
+    return None if colors is None else read_off(graph, colors)
 
 
 def complete(graph: Colorable) -> Coloring:

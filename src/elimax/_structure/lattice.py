@@ -1,16 +1,16 @@
 """Stencils: colorings of lattices by a linear form of the coordinates, optimal where greedy ones are not.
 
-The columns of a stencil are the points of a lattice: index j stands for the coordinates (j // s) mod size, one
-for each of the strides s = 1, N, N M, ..., in whatever order the axes, or several unknowns at a point, are
-laid out. Offsets i - j that repeat betray the strides. A homomorphism from coordinates to an abelian group
+The columns of a stencil are the points of a lattice: index j stands for the coordinates (j // s) mod size,
+one for each of the strides s = 1, N, N M, ..., in whatever order the axes, or several unknowns at a point,
+are laid out. Offsets i - j that repeat betray the strides. A homomorphism from coordinates to an abelian group
 of k elements, such as
 
     (i + 2 j) mod 5    for the 5-point stencil         (i + 2 j + 3 k) mod 7    for the 7-point one,
 
 is a coloring of columns with k colors if no difference of two points in the same row goes to zero. There are
 few such differences and few homomorphisms, so all are tried for the smallest k; the rows they are tried
-on are those at corners, edges, faces and inside, as far as the coordinates are guessed right. What comes out is
-a proposal, to be checked against all of the pattern.
+on are those at corners, edges, faces and inside, as far as the coordinates are guessed right. What comes out
+is a proposal, to be checked against all of the pattern.
 """
 
 import itertools
@@ -25,7 +25,7 @@ from elimax._structure._native_coloring import Columns
 _MOST_OFFSETS = 128
 _MOST_HOMOMORPHISMS = 150_000
 _MOST_AXES = 4
-# Coordinates at the lower end of an axis, in its middle and at its upper end that rows are taken from.
+# The coordinates that points are sampled at: so many at either end of an axis, twice as many in its middle.
 _SAMPLED = 3
 
 
@@ -142,7 +142,7 @@ def _chart(rows: Columns, strides: tuple[int, ...]) -> tuple[float, Chart]:
     weight = np.random.default_rng(0).random(len(own))
     code = np.bincount(row, weight[number], minlength=sample.size)
     _, kinds = np.unique(code, return_index=True)
-    pairs = set()
+    pairs: set[tuple[int, int]] = set()
     for r in kinds:
         of_row = np.unique(number[start[r] : start[r] + lengths[r]])
         pairs.update(itertools.combinations(of_row.tolist(), 2))
@@ -153,10 +153,10 @@ def _chart(rows: Columns, strides: tuple[int, ...]) -> tuple[float, Chart]:
 
 
 def _ends_and_middle(size: int) -> np.ndarray:
-    if size <= 3 * _SAMPLED:
+    if size <= 5 * _SAMPLED:
         return np.arange(size)
-    ends = np.arange(_SAMPLED)
-    return np.concatenate([ends, size // 2 + ends, size - _SAMPLED + ends])
+    end, middle = np.arange(_SAMPLED), np.arange(2 * _SAMPLED)
+    return np.concatenate([end, size // 2 + middle, size - _SAMPLED + end])
 
 
 def _small_first(differences: np.ndarray) -> np.ndarray:

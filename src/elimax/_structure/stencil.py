@@ -10,11 +10,12 @@ from elimax._structure.colorable import Colorable, off_diagonal
 from elimax._structure.coloring import Coloring, read_off
 from elimax._structure.lattice import Chart, Proposal, charts, induced, proposals
 
-# How many proposals are looked at: of each number of colors on each chart, on a part of the pattern, and on
-# the whole.
+# How many proposals are looked at on a part of a symmetric pattern: of each number of colors on each chart,
+# and altogether.
 _PER_CHART = 48
 _ON_A_PART = 1500
-_ON_THE_WHOLE = 6
+# How many entries are looked at in proposals that turn out wrong on the whole.
+_WASTED = 10_000_000
 
 
 def structured(graph: Colorable, bound: int, longest: int) -> Coloring | None:
@@ -38,7 +39,7 @@ def structured(graph: Colorable, bound: int, longest: int) -> Coloring | None:
         return None
     everyone = np.arange(graph.vertices.size)
     screens = [_Screen(graph, chart) for chart in guesses] if symmetric else []
-    left, whole = _ON_A_PART, 0
+    left, wasted = _ON_A_PART, 0
     for k in range(max(1, bound), 2 * longest + 1):
         for number, chart in enumerate(guesses):
             # Columns of one color that share no row do so in every kind of coloring.
@@ -53,8 +54,8 @@ def structured(graph: Colorable, bound: int, longest: int) -> Coloring | None:
                 coloring = read_off(graph, proposal.colors(everyone))
                 if coloring is not None:
                     return coloring
-                whole += 1
-                if whole == _ON_THE_WHOLE:
+                wasted += graph.vertices.rows.size
+                if wasted > _WASTED:
                     return None
     return None
 
