@@ -201,3 +201,23 @@ def _sparse_product(e: Equation) -> Results:
             entries = np.broadcast_to(used, results.shape)
             found.append(multiply(pairs(results, entries, (size, D.shape[0])), D))
     return [union(found)]
+
+
+@rule("bcoo_dot_general_sampled")
+def _sampled_product(e: Equation) -> Results:
+    """Some entries of a product of dense arrays, which their indices name; without batches."""
+    contracted, batch = e.params["dimension_numbers"]
+    indices = e.constant(2)
+    if indices is None or any(batch) or len(indices.shape) != 2:
+        return unknown_position(e)
+    columns, found = list(indices.T), []
+    for k, D in enumerate(e.dependences[:2]):
+        lines = np.moveaxis(e.positions(k), contracted[k], range(-len(contracted[k]), 0))
+        free = lines.ndim - len(contracted[k])
+        place, columns = columns[:free], columns[free:]
+        if D is not None:
+            place = [np.minimum(axis, n - 1) for axis, n in zip(place, lines.shape, strict=False)]
+            read = lines[tuple(place)].reshape(len(indices), -1)
+            rows = np.broadcast_to(np.arange(len(indices))[:, None], read.shape)
+            found.append(multiply(pairs(rows, read, (len(indices), D.shape[0])), D))
+    return [union(found)]
