@@ -1,4 +1,4 @@
-"""Control flow, linear algebra and the primitives of Elimax: nothing is missing, no more where it is exact."""
+"""Control flow, linear algebra, primitives of Elimax: nothing is missing, and no more where it is exact."""
 
 import warnings
 
