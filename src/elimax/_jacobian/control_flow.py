@@ -1,198 +1,121 @@
-"""What the results of branches and loops depend on.
+"""What the results of branches, loops and solves depend on, of which each has jaxprs of its own.
 
-The body of a loop is interpreted once, with an input for each element that goes into it: that makes it a
-boolean matrix, and steps are products with it. Where there are too many steps to follow, or their number is
-not known, the carry depends on whatever any number of steps can bring to it, which its transitive closure
-tells.
+A branch or a step whose values are known is interpreted as the program will run it. The body of any other
+loop is interpreted once (`body.py`); a loop of which it is not known how often it runs brings to its carry
+whatever any number of steps can.
 """
 
-import dataclasses
 import math
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from elimax._jacobian.dependence import Dependence, group, identity, multiply, stack, take, union
+from elimax._jacobian.body import Depends, Interpret, Results, body_of, n_equations
+from elimax._jacobian.composition import any_number
+from elimax._jacobian.dependence import (
+    Dependence,
+    everything,
+    group,
+    identity,
+    multiply,
+    stack,
+    take,
+    union,
+)
+from elimax._jacobian.scan import scan
+from elimax._jacobian.values import Known, settled
 
-Known = np.ndarray | None
-Depends = list[Dependence | None]
-Interpret = Callable[
-    [Any, Sequence[Dependence | None], Sequence[Known]], tuple[Depends, list[Known]]
-]
-
-_STEPS = 64  # that are followed one by one
+STEPS = 64  # of a loop whose values are known that are followed at any price
+EQUATIONS = 2**14  # that are interpreted at most, if there are more steps
 
 
-def cond(interpret: Interpret, equation: Any, dependences: Depends, known: list[Known]) -> Depends:
-    """The union over all branches."""
+def affordable(steps: int, jaxpr: Any) -> bool:
+    """Whether so many steps may be interpreted one by one."""
+    return steps <= STEPS or steps * n_equations(jaxpr) <= EQUATIONS
+
+
+def cond(interpret: Interpret, equation: Any, dependences: Depends, known: list[Known]) -> Results:
+    """The branch that is taken if that is known; or else the union over all."""
     branches = equation.params["branches"]
+    which = settled(known[0])
+    if which is not None:
+        branch = branches[min(max(int(which), 0), len(branches) - 1)]
+        return interpret(branch, dependences[1:], known[1:])
     found = [interpret(branch, dependences[1:], known[1:])[0] for branch in branches]
-    return [union(results) for results in zip(*found, strict=True)]
+    return [union(results) for results in zip(*found, strict=True)], [None] * len(found[0])
 
 
-def scan(interpret: Interpret, equation: Any, dependences: Depends, known: list[Known]) -> Depends:
-    """Step by step; a long one with what all steps together may have carried along."""
-    params = equation.params
-    n_consts, n_carry, length = params["num_consts"], params["num_carry"], params["length"]
-    first = n_consts + n_carry
-    avals = [v.aval for v in equation.invars]
-    sizes = [math.prod(x.shape) for x in avals[:first]]
-    sizes += [math.prod(x.shape[1:]) for x in avals[first:]]
-    constants = [*known[:n_consts], *[None] * (len(sizes) - n_consts)]
-    used = [D is not None for D in dependences]
-    body = _body(interpret, params["jaxpr"], sizes, constants, used, slice(n_consts, first))
-    consts, carry, stacked = (
-        dependences[:n_consts],
-        dependences[n_consts:first],
-        dependences[first:],
-    )
-
-    def elements(t: int) -> Depends:
-        return [
-            None if D is None else take(D, np.arange(size) + t * size)
-            for D, size in zip(stacked, sizes[first:], strict=True)
-        ]
-
-    if length > _STEPS:
-        together = [
-            None if D is None else group(D, np.tile(np.arange(size), length), size)
-            for D, size in zip(stacked, sizes[first:], strict=True)
-        ]
-        carry = _closure(body, [*consts, *carry, *together], slice(n_consts, first))
-        return [*carry, *_all_steps(body, [*consts, *carry], stacked, n_carry, length)]
-    results: dict[int, Depends] = {}
-    for t in range(length)[::-1] if params["reverse"] else range(length):
-        found = body.step([*consts, *carry, *elements(t)])
-        carry, results[t] = found[:n_carry], found[n_carry:]
-    per_step = [math.prod(v.aval.shape[1:]) for v in equation.outvars[n_carry:]]
-    ys = [
-        stack([results[t][k] for t in range(length)], [size] * length) if results else None
-        for k, size in enumerate(per_step)
-    ]
-    return [*carry, *ys]
-
-
-def _all_steps(
-    body: "_Body", shared: Depends, stacked: Depends, n_carry: int, length: int
-) -> Depends:
-    """The stacked results of a scan in which every step may see the same constants and carry."""
-    inputs = list(zip([*shared, *stacked], body.sizes, body.used, body.stops, strict=True))
-    each = sp.eye_array(length, dtype=bool)
-    found = []
-    for R in body.results[n_carry:]:
-        parts = []
-        for k, (D, size, flag, stop) in enumerate(inputs):
-            if R is None or D is None or not flag:
-                continue
-            block = sp.csr_array(sp.csc_array(R)[:, stop - size : stop])
-            if k < len(shared):
-                once = multiply(block, D)
-                parts.append(take(once, np.tile(np.arange(once.shape[0]), length)))
-            else:
-                parts.append(multiply(sp.csr_array(sp.kron(each, block, format="csr")), D))
-        found.append(union(parts))
-    return found
+def scan_loop(
+    interpret: Interpret, equation: Any, dependences: Depends, known: list[Known]
+) -> Results:
+    """Step by step with the values of each, if there are few and rules ask for them; or else composed."""
+    steps = affordable(equation.params["length"], equation.params["jaxpr"])
+    return scan(interpret, equation, dependences, known, steps)
 
 
 def while_loop(
     interpret: Interpret, equation: Any, dependences: Depends, known: list[Known]
-) -> Depends:
-    """What any number of steps may carry along."""
+) -> Results:
+    """Step by step where values tell how many there are; or else what any number of them may carry along."""
     params = equation.params
     skipped, n_consts = params["cond_nconsts"], params["body_nconsts"]
-    operands = equation.invars[skipped:]
-    sizes = [math.prod(v.aval.shape) for v in operands]
-    constants = [*known[skipped : skipped + n_consts], *[None] * (len(sizes) - n_consts)]
-    inputs = dependences[skipped:]
-    carry = slice(n_consts, len(sizes))
-    used = [D is not None for D in inputs]
-    body = _body(interpret, params["body_jaxpr"], sizes, constants, used, carry)
-    return _closure(body, inputs, carry)
-
-
-CONTROL_FLOW = {"cond": cond, "scan": scan, "while": while_loop}
-
-
-@dataclasses.dataclass(frozen=True)
-class _Body:
-    """The results of one step, in terms of those inputs that are used, one below the other."""
-
-    results: Depends
-    sizes: list[int]
-    used: list[bool]
-
-    @property
-    def stops(self) -> np.ndarray:
-        """Where the elements of each input end."""
-        return np.cumsum([size * flag for size, flag in zip(self.sizes, self.used, strict=True)])
-
-    def inputs(self, dependences: Depends) -> Dependence | None:
-        taken = [k for k, flag in enumerate(self.used) if flag]
-        return stack([dependences[k] for k in taken], [self.sizes[k] for k in taken])
-
-    def step(self, dependences: Depends) -> Depends:
-        whole = self.inputs(dependences)
-        if whole is None:
-            return [None] * len(self.results)
-        return [None if R is None else multiply(R, whole) for R in self.results]
-
-
-def _body(
-    interpret: Interpret,
-    jaxpr: Any,
-    sizes: list[int],
-    known: list[Known],
-    used: list[bool],
-    carry: slice,
-) -> _Body:
-    """Interprets the body, again for as long as more of the carry comes to depend on anything."""
-    used = list(used)
-    while True:
-        stops = np.cumsum([size * flag for size, flag in zip(sizes, used, strict=True)])
-        whole = identity(int(stops[-1]) if sizes else 0)
-        inputs = [
-            take(whole, np.arange(stop - size, stop)) if flag else None
-            for stop, size, flag in zip(stops, sizes, used, strict=True)
-        ]
-        results, _ = interpret(jaxpr, inputs, known)
-        carried = results[: carry.stop - carry.start]
-        grown = [flag or D is not None for flag, D in zip(used[carry], carried, strict=True)]
-        if grown == used[carry]:
-            return _Body(results, sizes, used)
-        used[carry] = grown
-
-
-def _closure(body: _Body, dependences: Depends, carry: slice) -> Depends:
-    """The carry after any number of steps, which is (I + J)^k (D + K) for k large enough, with J its
-    dependence on itself and K that on all else."""
-    sizes, used = body.sizes[carry], body.used[carry]
-    size = sum(s for s, flag in zip(sizes, used, strict=True) if flag)
-    one_step = stack(
-        [D for D, flag in zip(body.results, used, strict=False) if flag],
-        [s for s, flag in zip(sizes, used, strict=True) if flag],
-    )
-    start = stack(
-        [D for D, flag in zip(dependences[carry], used, strict=True) if flag],
-        [s for s, flag in zip(sizes, used, strict=True) if flag],
-    )
-    whole = body.inputs(dependences)
-    if one_step is None or whole is None:
-        return list(dependences[carry])
-    before = sum(s for s, f in zip(body.sizes[: carry.start], body.used, strict=False) if f)
-    is_carry = np.zeros(one_step.shape[1], bool)
-    is_carry[before : before + size] = True
-    inner = sp.csc_array(one_step)[:, is_carry]
-    reach = sp.csr_array(sp.csr_array(inner) + identity(size))
-    while True:
-        further = multiply(reach, reach)
-        if further.nnz == reach.nnz:
+    first = skipped + n_consts
+    consts = dependences[skipped:first], known[skipped:first]
+    state: Results = dependences[first:], known[first:]
+    for step in range(EQUATIONS):
+        if not affordable(step, params["body_jaxpr"]):
             break
-        reach = further
-    found = multiply(reach, union([start, multiply(one_step, whole)]))
-    stops = np.cumsum([s * flag for s, flag in zip(sizes, used, strict=True)])
-    return [
-        take(found, np.arange(stop - s, stop)) if flag else None
-        for stop, s, flag in zip(stops, sizes, used, strict=True)
-    ]
+        asked = [*known[:skipped], *state[1]]
+        verdict = settled(interpret(params["cond_jaxpr"], [None] * len(asked), asked)[1][0])
+        if verdict is None:
+            break
+        if not verdict:
+            return state
+        state = interpret(params["body_jaxpr"], [*consts[0], *state[0]], [*consts[1], *state[1]])
+    inputs, values = dependences[skipped:], known[skipped:]
+    sizes = [math.prod(v.aval.shape) for v in equation.invars[skipped:]]
+    consts_only, carry = slice(0, n_consts), slice(n_consts, len(sizes))
+    body = body_of(interpret, params["body_jaxpr"], sizes, values, inputs, carry)
+    whole = body.step_matrix()
+    if whole is None:
+        return [None] * body.n_carry, body.invariant(values)
+    constants = body.below(inputs[:n_consts], consts_only)
+    added = None if constants is None else multiply(body.part(whole, consts_only), constants)
+    start = union([body.below(inputs[n_consts:], carry), added])
+    return body.apart(any_number(body.part(whole, carry), start)), body.invariant(values)
+
+
+def linear_solve(
+    interpret: Interpret, equation: Any, dependences: Depends, known: list[Known]
+) -> Results:
+    """All of a solution depends on all of the right-hand side that the operator connects it with."""
+    lengths, jaxprs = equation.params["const_lengths"], equation.params["jaxprs"]
+    first, n_consts = sum(lengths), lengths.matvec
+    sizes = [math.prod(v.aval.shape) for v in equation.invars[first:]]
+    right = stack(dependences[first:], sizes)
+    nothing: list[Any] = [None] * len(equation.outvars)
+    if any(D is not None for D in dependences[:first]):  # it is not linear in the operator
+        return [everything(dependences, math.prod(v.aval.shape)) for v in equation.outvars], nothing
+    if right is None:
+        return nothing, nothing
+    n = sum(sizes)
+    stops = np.cumsum(sizes)
+    inputs = [take(identity(n), np.arange(b - s, b)) for b, s in zip(stops, sizes, strict=True)]
+    values = [*known[:n_consts], *[None] * len(sizes)]
+    found, _ = interpret(jaxprs.matvec, [*[None] * n_consts, *inputs], values)
+    operator = stack(found[: len(sizes)], sizes)
+    operator = sp.csr_array((n, n), dtype=bool) if operator is None else operator
+    n_blocks, labels = sp.csgraph.connected_components(operator, directed=False)
+    whole: Dependence = take(group(right, labels, n_blocks), labels)
+    parts = [take(whole, np.arange(b - s, b)) for b, s in zip(stops, sizes, strict=True)]
+    others = [everything([right], math.prod(v.aval.shape)) for v in equation.outvars[len(sizes) :]]
+    return [*parts, *others], nothing
+
+
+CONTROL_FLOW = {
+    "cond": cond,
+    "scan": scan_loop,
+    "while": while_loop,
+    "custom_linear_solve": linear_solve,
+}

@@ -13,6 +13,8 @@ import scipy.sparse as sp
 Dependence: TypeAlias = Any  # a boolean scipy.sparse.csr_array
 MISSING = -1  # in an index map: an element that depends on nothing
 LARGEST = 2**25
+_DENSE = 100  # steps of a dense product in the time of one of a sparse one
+_SMALL = 2**23  # elements of matrices that may be multiplied as dense ones
 
 
 class TooDense(Exception):
@@ -75,7 +77,12 @@ def group(D: Dependence, groups: np.ndarray, n_groups: int) -> Dependence:
 
 def multiply(pattern: sp.csr_array, D: Dependence) -> Dependence:
     """Row i of the result is the union of the rows that row i of the pattern names."""
-    check_size(float(np.diff(D.indptr)[pattern.indices].sum(dtype=np.float64)) / 16)
+    steps = float(np.diff(D.indptr)[pattern.indices].sum(dtype=np.float64))
+    (m, n), k = pattern.shape, D.shape[1]
+    if steps > float(m) * n * k / _DENSE and max(m * n, n * k, m * k) <= _SMALL:
+        dense = pattern.toarray().astype(np.float32) @ D.toarray().astype(np.float32)
+        return sp.csr_array(dense > 0)
+    check_size(steps / 16)
     product = sp.csr_array(pattern @ D)
     check_size(product.nnz)
     return product

@@ -5,31 +5,39 @@ import math
 import numpy as np
 
 from elimax._jacobian.dependence import MISSING, Dependence, stack, take, union
-from elimax._jacobian.equation import Equation, Results, moved, rule
-from elimax._structure.index_map import ZERO
+from elimax._jacobian.equation import Equation, Results, moved, rule, spread
 
 # -- element by element
 
 
 @rule(
-    *("add", "add_any", "sub", "mul", "div", "neg", "real", "imag", "conj", "complex", "squeeze"),
+    *("add", "add_any", "sub", "div", "neg", "real", "imag", "conj", "complex", "squeeze"),
     *("convert_element_type", "reduce_precision", "copy", "device_put", "sharding_constraint"),
-    *("optimization_barrier", "reshard", "pvary"),
+    *("optimization_barrier", "reshard", "pvary", "name"),
 )
 def _elementwise(e: Equation) -> Results:
-    if (
-        len(e.results) == len(e.operands) and len(e.results) > 1
-    ):  # each operand has a result of its own
+    if len(e.results) > 1:  # each operand has a result of its own
         return list(e.dependences)
     return [union([_spread(e, k) for k in range(len(e.operands))])]
 
 
+@rule("mul")
+def _mul(e: Equation) -> Results:
+    """What a constant multiplies by zero is dropped."""
+    parts = []
+    for k in (0, 1):
+        D, factor = _spread(e, k), None
+        if D is not None and e.dependences[1 - k] is None:
+            factor = e.constant(1 - k)
+        if factor is not None and not np.all(factor):
+            nonzero = np.broadcast_to(factor != 0, e.results[0].shape)
+            D = moved(D, np.where(nonzero, np.arange(nonzero.size).reshape(nonzero.shape), MISSING))
+        parts.append(D)
+    return [union(parts)]
+
+
 def _spread(e: Equation, operand: int) -> Dependence | None:
-    """An operand as wide as the result: axes of length 1, and missing ones, go with every element."""
-    D, shape = e.dependences[operand], e.results[0].shape
-    if D is None or math.prod(e.operands[operand].shape) == math.prod(shape):
-        return D
-    return take(D, np.broadcast_to(e.positions(operand), shape))
+    return spread(e, operand, e.results[0].shape)
 
 
 @rule("select_n")
@@ -128,10 +136,3 @@ def _unstack(e: Equation) -> Results:
 def _split(e: Equation) -> Results:
     stops = np.cumsum(e.params["sizes"])[:-1]
     return [take(e.only, part) for part in np.split(e.positions(), stops, e.params["axis"])]
-
-
-@rule("elimax_gather")
-def _elimax_gather(e: Equation) -> Results:
-    indices = e.params["index_map"].indices.astype(np.int64)
-    plain = np.where(indices == ZERO, MISSING, np.where(indices < 0, ~indices, indices))
-    return [take(e.only, plain)]

@@ -16,22 +16,27 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import scipy.sparse as sp
 
-from elimax._jacobian import indexing_rules as indexing_rules  # registers its rules, as the others
+from elimax._jacobian import elimax_rules as elimax_rules  # registers its rules, as the others
+from elimax._jacobian import indexing_rules as indexing_rules
 from elimax._jacobian import moving_rules as moving_rules
 from elimax._jacobian import uniting_rules as uniting_rules
-from elimax._jacobian.control_flow import CONTROL_FLOW, Known
+from elimax._jacobian import window_rules as window_rules
+from elimax._jacobian.control_flow import CONTROL_FLOW
 from elimax._jacobian.dependence import Dependence, TooDense, everything, identity
-from elimax._jacobian.equation import RULES, Equation, on_host
+from elimax._jacobian.equation import RULES, Equation
+from elimax._jacobian.values import Known, folded, is_array, numbers
 from elimax._primitive.define import is_traced
 from elimax._structure.pattern import Pattern
 
-_CALLS = {"jit", "closed_call", "remat2", "custom_jvp_call", "custom_vjp_call"}
-_DENSE = {"custom_linear_solve", "lu", "cholesky", "eigh", "elimax_solve", "elimax_refined_solve"}
-_FOLDED = 2**22  # elements of a constant that is worth computing
+_CALLS = {
+    *("jit", "pjit", "closed_call", "core_call", "call", "remat2", "checkpoint", "custom_jvp_call"),
+    *("custom_vjp_call", "custom_vjp_call_jaxpr", "linear_call", "custom_partitioning"),
+}
+_BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr", "callee", "call")  # what the jaxpr of a call goes by
+# Dense linear algebra, and solves of lineax: their results depend on all of their operands.
+_DENSE = {"lu", "cholesky", "eigh", "qr", "svd", "householder_product", "linear_solve"}
 
 
 def linear_pattern(function: Callable[..., Any], n: int, dtype: Any) -> Pattern | None:
@@ -64,7 +69,7 @@ def _interpret(
     depends: dict[Any, Dependence | None] = dict(zip(inner.invars, dependences, strict=True))
     values: dict[Any, Known] = dict(zip(inner.invars, known, strict=True))
     for variable, constant in zip(inner.constvars, getattr(jaxpr, "consts", ()), strict=True):
-        values[variable] = None if is_traced(constant) else _numbers(constant)
+        values[variable] = None if is_traced(constant) else numbers(constant)
     last: dict[Any, int] = {}
     for k, equation in enumerate(inner.eqns):
         last.update((v, k) for v in equation.invars if not hasattr(v, "val"))
@@ -74,7 +79,7 @@ def _interpret(
         return None if hasattr(v, "val") else depends.get(v)
 
     def value(v: Any) -> Known:
-        return np.asarray(v.val) if hasattr(v, "val") else values.get(v)
+        return numbers(v.val) if hasattr(v, "val") else values.get(v)
 
     for k, equation in enumerate(inner.eqns):
         found, constants = _apply(
@@ -96,13 +101,14 @@ def _apply(
     if any(type(v.aval).__name__ == "AbstractRef" for v in (*equation.invars, *equation.outvars)):
         raise TooDense(f"`{name}` reads or writes a mutable array")
     nothing: list[Any] = [None] * len(equation.outvars)
-    if name in _CALLS:
-        body = equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
-        return _interpret(body, dependences, known)
-    if all(D is None or not D.nnz for D in dependences):
-        return nothing, _folded(equation, known)
+    depends_on_nothing = all(D is None or not D.nnz for D in dependences)
+    if name in _CALLS or _is_on_one_device(equation):
+        bodies = (equation.params.get(key) for key in _BODIES)
+        return _interpret(next(body for body in bodies if body is not None), dependences, known)
+    if depends_on_nothing and (name not in CONTROL_FLOW or all(map(is_array, known))):
+        return nothing, folded(equation, known)
     if name in CONTROL_FLOW:
-        return CONTROL_FLOW[name](_interpret, equation, dependences, known), nothing
+        return CONTROL_FLOW[name](_interpret, equation, dependences, known)
     results = [v.aval for v in equation.outvars]
     try:
         e = Equation(
@@ -111,7 +117,7 @@ def _apply(
             tuple(v.aval for v in equation.invars),
             tuple(results),
             tuple(dependences),
-            known.__getitem__,
+            tuple(known),
         )
         return RULES[name](e), nothing
     except LookupError:
@@ -125,19 +131,6 @@ def _apply(
         return [everything(dependences, math.prod(x.shape)) for x in results], nothing
 
 
-def _folded(equation: Any, known: list[Known]) -> list[Known]:
-    """The values of an equation whose operands are constants, by JAX itself, if they are small."""
-    size = sum(math.prod(v.aval.shape) for v in equation.outvars)
-    if any(x is None for x in known) or size > _FOLDED or equation.effects:
-        return [None] * len(equation.outvars)
-    if any(jnp.issubdtype(v.aval.dtype, jax.dtypes.extended) for v in equation.outvars):
-        return [None] * len(equation.outvars)  # keys of random numbers
-    with on_host():
-        found = equation.primitive.bind(*known, **equation.params)
-    return [_numbers(x) for x in (found if equation.primitive.multiple_results else [found])]
-
-
-def _numbers(x: Any) -> Known:
-    """A constant as a NumPy array, if it is one of numbers."""
-    is_key = hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jax.dtypes.extended)
-    return None if is_key else np.asarray(x)
+def _is_on_one_device(equation: Any) -> bool:
+    """Whether this is a `shard_map` that divides nothing."""
+    return equation.primitive.name == "shard_map" and equation.params["mesh"].size == 1

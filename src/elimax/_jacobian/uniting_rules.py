@@ -1,16 +1,14 @@
-"""Primitives that unite elements: sums, products, transforms."""
+"""Primitives that unite elements: sums, products, solutions, transforms."""
 
-import functools
 import math
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from elimax._jacobian.dependence import (
-    MISSING,
     Dependence,
     check_size,
+    everything,
     group,
     multiply,
     take,
@@ -19,68 +17,83 @@ from elimax._jacobian.dependence import (
 from elimax._jacobian.equation import (
     Equation,
     Results,
+    along,
     named,
-    on_host,
+    pairs,
     rule,
     united,
     unknown_position,
 )
-from elimax._structure.index_map import ZERO
+
+# -- sums
 
 
 @rule("reduce_sum")
 def _reduce_sum(e: Equation) -> Results:
-    axes = e.params["axes"]
+    return [_reduced(e, e.only)]
+
+
+def _reduced(e: Equation, D: Dependence) -> Dependence:
+    axes = e.params["dimensions" if e.primitive.name == "reduce" else "axes"]
     result = np.arange(math.prod(e.results[0].shape))
     kept = [1 if axis in axes else n for axis, n in enumerate(e.operands[0].shape)]
     groups = np.broadcast_to(result.reshape(kept), e.operands[0].shape)
-    return [group(e.only, groups, result.size)]
+    return group(D, groups, result.size)
+
+
+@rule("reduce")
+def _reduce(e: Equation) -> Results:
+    """Of several operands together, which may be combined in any way, with an initial value for each."""
+    n = len(e.operands) // 2
+    together = union(e.dependences[:n])
+    sums = None if together is None else _reduced(e, together)
+    total = union([sums, everything(e.dependences[n:], math.prod(e.results[0].shape))])
+    return [total] * n
 
 
 @rule("cumsum")
 def _cumsum(e: Equation) -> Results:
     """One after the other along the axis."""
-    index = np.moveaxis(e.positions(), e.params["axis"], 0)
-    index = index[::-1] if e.params["reverse"] else index
-    lines = index.reshape(index.shape[0], -1)
-    n, m = lines.shape
-    check_size(0.5 * n * n * m)
-    i, j = np.tril_indices(n)
-    pairs = (lines[i].ravel(), lines[j].ravel())
-    pattern = sp.csr_array((np.ones(pairs[0].size, bool), pairs), (n * m, n * m))
-    return [multiply(pattern, e.only)]
+    axis, size = e.params["axis"], math.prod(e.operands[0].shape)
+    n = e.operands[0].shape[axis]
+    check_size(0.5 * n * size)
+    triangle = np.tri(n, dtype=bool)
+    return [along(e, 0, axis, triangle.T if e.params["reverse"] else triangle)]
 
 
-@rule("triangular_solve", "tridiagonal_solve")
-def _solve(e: Equation) -> Results:
+# -- solutions
+
+
+@rule("triangular_solve")
+def _triangular_solve(e: Equation) -> Results:
+    """Elements of a solution depend on those of the right-hand side that come before them in the triangle,
+    or, if the matrix is known, on those from which its entries lead to them."""
+    p, shape = e.params, e.operands[1].shape
+    if e.dependences[1] is None or e.dependences[0] is not None:
+        return unknown_position(e)
+    n = e.operands[0].shape[-1]
+    check_size(0.5 * n * math.prod(shape))
+    triangle = np.tri(n, dtype=bool)
+    reach = triangle if p["lower"] else triangle.T
+    matrix = e.constant(0)
+    if matrix is not None:
+        entries = np.any(matrix != 0, axis=tuple(range(matrix.ndim - 2))) & reach
+        reach = np.eye(n, dtype=bool) | entries
+        for _ in range(max(n - 1, 1).bit_length()):
+            reach = (reach.astype(np.float32) @ reach.astype(np.float32)) > 0
+    reach = reach.T if p["transpose_a"] else reach
+    axis = len(shape) - (2 if p["left_side"] else 1)
+    return [along(e, 1, axis, reach if p["left_side"] else reach.T)]
+
+
+@rule("tridiagonal_solve")
+def _tridiagonal_solve(e: Equation) -> Results:
     """Every element of a solution depends on all of its right-hand side, which is the last operand."""
     *matrix, right = e.dependences
     if right is None or any(D is not None for D in matrix):
         return unknown_position(e)
     shape = e.operands[-1].shape
-    axis = len(shape) - (2 if e.params.get("left_side", True) else 1)
-    return [take(*united(right, e.positions(len(matrix)), named([axis], shape)))]
-
-
-@rule("reduce_window_sum")
-def _reduce_window_sum(e: Equation) -> Results:
-    """For each place in the window, the element that every result finds there."""
-    p, shape = e.params, e.operands[0].shape
-    window = p["window_dimensions"]
-    check_size(float(math.prod(window)) * math.prod(e.results[0].shape))
-    read = []
-    for axis, size in enumerate(shape):
-        start = np.arange(e.results[0].shape[axis]) * p["window_strides"][axis]
-        place = np.arange(window[axis]) * p["window_dilation"][axis]
-        position = start + place[:, None] - p["padding"][axis][0]
-        source, rest = np.divmod(position, p["base_dilation"][axis])
-        read.append(np.where((rest == 0) & (source >= 0) & (source < size), source, MISSING))
-    found = []
-    for place in np.ndindex(*window):
-        lines = np.ix_(*(read[axis][k] for axis, k in enumerate(place)))
-        missing = functools.reduce(np.logical_or, (line == MISSING for line in lines))
-        found.append(take(e.only, np.where(missing, MISSING, e.positions()[lines])))
-    return [union(found)]
+    return [take(*united(right, e.positions(len(matrix)), named([len(shape) - 2], shape)))]
 
 
 @rule("fft")
@@ -94,10 +107,35 @@ def _fft(e: Equation) -> Results:
     return [take(D, np.repeat(np.arange(batch), m))]
 
 
+# -- products
+
+
 @rule("dot_general")
 def _dot_general(e: Equation) -> Results:
     (contract, batch) = e.params["dimension_numbers"]
     return [union([_contracted(e, side, contract, batch) for side in (0, 1)])]
+
+
+@rule("ragged_dot_general")
+def _ragged_dot(e: Equation) -> Results:
+    """Rows of the left factor, each times that matrix of the right one whose group it is in: as if the
+    groups were contracted. Other uses, as the transposed ones, are not told apart."""
+    numbers = e.params["ragged_dot_dimension_numbers"]
+    (mine, others), (batch, _) = numbers.dot_dimension_numbers
+    if batch or numbers.lhs_ragged_dimensions[0] in mine or e.dependences[2] is not None:
+        return unknown_position(e)
+    found = []
+    for side, contracted in ((0, mine), (1, (*others, *numbers.rhs_group_dimensions))):
+        D, shape = e.dependences[side], e.operands[side].shape
+        if D is None:
+            continue
+        free = [axis for axis in range(len(shape)) if axis not in contracted]
+        D, members = united(D, e.positions(side), named(contracted, shape))
+        first = members[tuple(slice(None) if axis in free else 0 for axis in range(len(shape)))]
+        result = e.results[0].shape
+        left = (*first.shape, *[1] * (len(result) - first.ndim))
+        found.append(take(D, np.broadcast_to(first.reshape(left) if side == 0 else first, result)))
+    return [union(found)]
 
 
 def _contracted(e: Equation, side: int, contract: Any, batch: Any) -> Dependence | None:
@@ -122,64 +160,64 @@ def _contracted(e: Equation, side: int, contract: Any, batch: Any) -> Dependence
     place = np.arange(n_batch * n_free * n_other)
     place = place.reshape((n_batch, n_free, n_other) if side == 0 else (n_batch, n_other, n_free))
     place = place if side == 0 else place.swapaxes(1, 2)  # batch x mine x other
-    weights = e.constant(1 - side)
+    weights = e.constant(1 - side) if e.dependences[1 - side] is None else None
     if weights is None:
         groups = np.broadcast_to(
             np.arange(n_batch * n_free).reshape(n_batch, n_free, 1), mine.shape
         )
-        united = np.empty(mine.size, np.int64)
-        united[mine.ravel()] = groups.ravel()
+        members = np.empty(mine.size, np.int64)
+        members[mine.ravel()] = groups.ravel()
         index = np.empty(place.size, np.int64)
         index[place.ravel()] = np.repeat(np.arange(n_batch * n_free), n_other)
-        return take(group(D, united, n_batch * n_free), index)
+        return take(group(D, members, n_batch * n_free), index)
     b, o, k = np.nonzero(arranged(1 - side, weights) != 0)
-    rows = place[b, :, o].ravel()
-    pairs = (rows, mine[b, :, k].ravel())
-    pattern = sp.csr_array((np.ones(rows.size, bool), pairs), (place.size, mine.size))
-    return multiply(pattern, D)
+    check_size(float(b.size) * n_free)
+    return multiply(pairs(place[b, :, o], mine[b, :, k], (place.size, mine.size)), D)
 
 
-@rule("conv_general_dilated")
-def _convolution(e: Equation) -> Results:
-    """By the signal: for every tap of the kernel, a convolution of positions tells where it reads."""
-    if e.dependences[1] is not None:
+@rule("bcoo_dot_general")
+def _sparse_product(e: Equation) -> Results:
+    """Entries of a sparse matrix times a dense array; without batches."""
+    p = e.params
+    (mine, others), batch = p["dimension_numbers"]
+    indices, shape = e.constant(1), p["lhs_spinfo"].shape
+    plain = not any(batch) and len(e.operands[0].shape) == 1
+    if indices is None or not plain or indices.shape[-1] != len(shape):
         return unknown_position(e)
-    kernel = e.operands[1].shape
-    spec = e.params["dimension_numbers"].rhs_spec
-    position = (1 + e.positions()).astype(np.float32)
-    if position.size >= 2**24:  # more than the digits count
-        return unknown_position(e)
-    taps = math.prod(kernel) // kernel[spec[0]]
-    check_size(float(taps) * position.size)
+    inside = np.flatnonzero(np.all(indices < np.asarray(shape), axis=1))
+    columns = indices[inside].T
+    free = [axis for axis in range(len(shape)) if axis not in mine]
+    lines = np.moveaxis(e.positions(2), others, range(len(others)))
+    n_lines = math.prod(lines.shape[len(others) :])
+    read = lines[tuple(columns[axis] for axis in mine)].reshape(inside.size, n_lines)
+    rows = np.zeros(inside.size, np.int64)
+    for axis in free:
+        rows = rows * shape[axis] + columns[axis]
+    results = rows[:, None] * n_lines + np.arange(n_lines)
+    size = math.prod(e.results[0].shape)
     found = []
-    for tap in range(taps):
-        weights = np.zeros((kernel[spec[0]], taps), np.float32)
-        weights[:, tap] = 1
-        weights = weights.reshape([kernel[axis] for axis in spec]).transpose(np.argsort(spec))
-        params = e.params | {"preferred_element_type": None, "precision": None}
-        with on_host():
-            read = np.asarray(e.primitive.bind(position, weights, **params))
-        found.append(take(e.only, read.round().astype(np.int64) - 1))
+    for D, used in zip(e.dependences[::2], (inside[:, None], read), strict=True):
+        if D is not None:
+            entries = np.broadcast_to(used, results.shape)
+            found.append(multiply(pairs(results, entries, (size, D.shape[0])), D))
     return [union(found)]
 
 
-# -- primitives of Elimax
-
-
-@rule("elimax_scatter")
-def _elimax_scatter(e: Equation) -> Results:
-    index_map = e.params["index_map"]
-    indices = index_map.indices.astype(np.int64)
-    plain = np.where(indices == ZERO, MISSING, np.where(indices < 0, ~indices, indices))
-    return [group(e.only, plain, index_map.input_size)]
-
-
-@rule("elimax_product_y", "elimax_product_x")
-def _elimax_product(e: Equation) -> Results:
-    """A x or A^T x for k columns, whose elements alternate."""
-    if e.dependences[0] is not None:
+@rule("bcoo_dot_general_sampled")
+def _sampled_product(e: Equation) -> Results:
+    """Some entries of a product of dense arrays, which their indices name; without batches."""
+    contracted, batch = e.params["dimension_numbers"]
+    indices = e.constant(2)
+    if indices is None or any(batch) or len(indices.shape) != 2:
         return unknown_position(e)
-    pattern = e.params["pattern"].to_scipy()
-    pattern = pattern.T if e.primitive.name == "elimax_product_x" else pattern
-    columns = sp.eye_array(e.operands[1].shape[1], dtype=bool)
-    return [multiply(sp.csr_array(sp.kron(pattern, columns, format="csr")), e.only)]
+    columns, found = list(indices.T), []
+    for k, D in enumerate(e.dependences[:2]):
+        lines = np.moveaxis(e.positions(k), contracted[k], range(-len(contracted[k]), 0))
+        free = lines.ndim - len(contracted[k])
+        place, columns = columns[:free], columns[free:]
+        if D is not None:
+            place = [np.minimum(axis, n - 1) for axis, n in zip(place, lines.shape, strict=False)]
+            read = lines[tuple(place)].reshape(len(indices), -1)
+            rows = np.broadcast_to(np.arange(len(indices))[:, None], read.shape)
+            found.append(multiply(pairs(rows, read, (len(indices), D.shape[0])), D))
+    return [union(found)]

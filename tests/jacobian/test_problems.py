@@ -1,0 +1,47 @@
+"""The patterns of problems whose closed form is known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from .oracle import pattern_of
+from .problems import PROBLEMS, brusselator, burgers, finite_volumes, heat, rosenbrock
+
+
+def derivative(problem):
+    """The function whose Jacobian is asked for."""
+    return jax.grad(problem.function) if problem.kind == "hessian" else problem.function
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: f"{problem.name} {problem.n}")
+def test_pattern(problem):
+    found = pattern_of(derivative(problem), problem.n)
+    assert np.array_equal(found, problem.pattern.toarray())
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: f"{problem.name} {problem.n}")
+def test_closed_form(problem):
+    """The patterns are those of dense derivatives."""
+    J = jax.jit(jax.jacobian(derivative(problem)))(jnp.asarray(problem.x))
+    assert np.array_equal(np.asarray(J) != 0, problem.pattern.toarray())
+
+
+@pytest.mark.parametrize("build", [burgers, heat, rosenbrock])
+@pytest.mark.parametrize("n", [4, 17])
+def test_lines_of_any_length(build, n):
+    problem = build(n)
+    assert np.array_equal(pattern_of(derivative(problem), n), problem.pattern.toarray())
+
+
+@pytest.mark.parametrize("build", [brusselator, finite_volumes])
+@pytest.mark.parametrize("side", [3, 5])
+def test_grids_of_any_side(build, side):
+    problem = build(side)
+    assert np.array_equal(pattern_of(problem.function, problem.n), problem.pattern.toarray())
+
+
+def test_colors_are_no_fewer_than_the_entries_of_a_row():
+    for problem in PROBLEMS:
+        if problem.kind == "jacobian" and problem.colors is not None:
+            assert problem.colors >= problem.pattern.sum(axis=1).max()
