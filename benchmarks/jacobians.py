@@ -9,6 +9,7 @@ on changing values that take turns). Where asdex is not installed or fails, its 
 """
 
 import argparse
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -188,11 +189,11 @@ def main(arguments: list[str] | None = None) -> None:
         x = jnp.linspace(0.5, 1.5, case.n)
         colorings, seconds = {}, {}
         colorings["elimax"], seconds["elimax"] = timed(
-            lambda case=case, x=x: prepare_elimax(case, x), chosen.repetitions
+            functools.partial(prepare_elimax, case, x), chosen.repetitions
         )
         if asdex is not None and not chosen.large:
             colorings["asdex"], seconds["asdex"] = timed(
-                lambda case=case, x=x: prepare_asdex(case, x), chosen.repetitions
+                functools.partial(prepare_asdex, case, x), chosen.repetitions
             )
         times = take_turns(calls(case, colorings, x), chosen.rounds, chosen.turn)
         counts = "/".join(str(c.num_colors) for c in colorings.values())

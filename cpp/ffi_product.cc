@@ -60,16 +60,16 @@ ffi::Error contract_handler(ffi::ThreadPool pool, ffi::AnyBuffer left, ffi::AnyB
   });
 }
 
-// Gather, or its transpose.
+// Gather, or its transpose. What is gathered from, or scattered into, has `rank` dimensions.
 template <bool transposed>
 ffi::Error map_handler(ffi::ThreadPool pool, ffi::AnyBuffer input, ffi::Result<ffi::AnyBuffer> output,
-                       std::int64_t map_high, std::int64_t map_low) {
+                       std::int64_t map_high, std::int64_t map_low, std::int64_t rank) {
   const auto map = find<IndexMap>(hash_of(map_high, map_low));
   if (!map) return unknown_structure();
   return for_scalar(input.element_type(), [&](auto scalar) -> ffi::Error {
     using T = decltype(scalar);
-    const Batched<T> out(*output, 1);
-    const Batched<const T> in(input, 1, out.batch());
+    const Batched<T> out(*output, transposed ? rank : 1);
+    const Batched<const T> in(input, transposed ? 1 : rank, out.batch());
     return for_batch(pool, out.batch(), 1.0 * (in.size() + out.size()), [&](Offset i) {
       if constexpr (transposed) {
         scatter<T>(map->map, in[i], out[i], out.size());
@@ -101,7 +101,8 @@ auto contract_binding() {
 
 auto map_binding() {
   return with_structures(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<ffi::AnyBuffer>().Ret<ffi::AnyBuffer>(),
-                         "map");
+                         "map")
+      .Attr<std::int64_t>("rank");
 }
 
 }  // namespace

@@ -212,4 +212,5 @@ def test_an_unknown_structure_is_an_error():
     attributes = _native.hash_attributes("map", unknown.digest)  # not pinned
     shape = jax.ShapeDtypeStruct((3,), np.float64)
     with pytest.raises(Exception, match="not registered in this"):
-        jax.block_until_ready(jax.ffi.ffi_call("elimax_gather", shape)(jnp.ones(6), **attributes))
+        call = jax.ffi.ffi_call("elimax_gather", shape)
+        jax.block_until_ready(call(jnp.ones(6), **attributes, rank=1))

@@ -5,12 +5,14 @@
     ex.ldl(A), ex.lu(A), ex.least_squares(A)  symmetric indefinite; general; of any shape
     F.solve(b), F.logdet(), F.selected_inverse(), F.inverse_diagonal(), F.half_solve(z), F.L
     lx.linear_solve(operator, b, ex.SparseLU()) solvers for lineax, optimistix and diffrax
+    ex.jacobian(f)(x), ex.hessian(f)(x)       sparse derivatives of a function, from few products
+    ex.jacve(f, order="rev")(x)               a Jacobian by vertex elimination
 
 Everything jits, vmaps and differentiates to every order, in both modes, with respect to `A.values`.
 
 Below this surface, from the ground: `_structure` (integers, on the host), `_primitive` (JAX primitives over
 a fixed structure), `_matrix` (pattern and values), `_factor`, `_least_squares` and `_triangular` (what is
-computed from them), `_jacobian` (entries from products), `_operator` and `_solver` (the faces to lineax).
+computed from them), `_jacobian` (sparse derivatives of functions), `_operator` and `_solver` (the faces to lineax).
 """
 
 import importlib as _importlib

@@ -58,7 +58,7 @@ def test_local_patterns_are_those_at_a_point(rng):
         ex.check_pattern(f, x, pattern=here)
     gathered = lambda x, i: x[i] ** 2  # noqa: E731
     index = jnp.asarray(rng.permutation(N))
-    assert ex.jacobian_pattern(gathered, x, index, local=True).nnz == N
+    assert ex.jacobian_pattern(gathered, jnp.ones(N), index, local=True).nnz == N
     assert ex.jacobian_pattern(gathered, x, index).nnz == N * N
     assert ex.hessian_pattern(lambda x: jnp.sum(branching(x)), jnp.ones(N), local=True).nnz == N
 
@@ -175,3 +175,12 @@ def test_check_pattern():
         ex.check_pattern(stencil, x, pattern=np.eye(N))
     with pytest.raises(TypeError, match="cannot be evaluated here"):
         jax.jit(lambda a: ex.check_pattern(lambda x: a * x, x))(2.0)
+
+
+def test_patterns_of_jacobians(rng):
+    """A function of a sparse Jacobian has a sparse Jacobian itself."""
+    f = lambda x: ex.jacobian(stencil, verify=False)(x).diagonal()  # noqa: E731
+    x = jnp.asarray(rng.normal(size=N))
+    for g in (f, lambda x: ex.jacrev(stencil, verify=False)(x).values):
+        found = as_array(ex.jacobian_pattern(g, x))
+        assert np.array_equal(found, np.asarray(jax.jacobian(g)(x)) != 0)

@@ -19,7 +19,7 @@ from jaxtyping import Array, Inexact, Int
 
 from elimax._matrix import SparseMatrix
 from elimax._primitive.define import is_batchable
-from elimax._primitive.product import gather
+from elimax._primitive.product import gather, gather_matrix
 from elimax._structure.coloring import Coloring
 from elimax._structure.index_map import ZERO, IndexMap
 from elimax._triangular import triangular_solve
@@ -32,8 +32,9 @@ _CHUNK = 2**22
 _CHUNKS = 128
 
 # Seeds are constants of the program if they are no more than this: XLA then moves and selects their elements
-# when it compiles (half a second for a million of them), and not in each run (3 to 8 times faster for stencils
-# of several components). Not if there are many, as for what is nearly dense: it would multiply matrices then.
+# when it compiles (half a second for a million of them), and not in each run (3 to 8 times faster for
+# stencils of several components). Not if there are many, as for what is nearly dense: it would multiply
+# matrices then.
 _CONSTANT = 2**22
 _FEW = 64
 
@@ -83,18 +84,21 @@ class _Side:
         vector = jax.ShapeDtypeStruct((self.linear.size,), self.linear.dtype)
         return is_batchable(self.linear.product, vector)
 
-    def whole(self) -> Inexact[Array, " elements"]:
-        """All products, one after the other."""
+    def all_products(self) -> Inexact[Array, "n_colors length"]:
         if self.n_colors == 1 and (self.seed.indices == 0).all():
-            return self.linear.product(jnp.ones(self.linear.size, self.linear.dtype))
+            return self.linear.product(jnp.ones(self.linear.size, self.linear.dtype))[None]
         few = self.n_colors <= _FEW and self.n_colors * self.linear.size <= _CONSTANT
         if not few or not self.is_batchable:
-            return self.products(jnp.arange(self.n_colors)).reshape(-1)
+            return self.products(jnp.arange(self.n_colors))
         is_mine = np.arange(self.n_colors)[:, None] == self.seed.indices
-        return jax.vmap(self.linear.product)(is_mine.astype(self.linear.dtype)).reshape(-1)
+        return jax.vmap(self.linear.product)(is_mine.astype(self.linear.dtype))
 
-    def in_chunks(self, chunk_size: int) -> tuple[Inexact[Array, " readings"], np.ndarray]:
-        """What is read off all chunks, and where the reading of every entry is among it."""
+    def readings(self, chunk_size: int) -> tuple[Inexact[Array, " readings"], np.ndarray]:
+        """What is read off all products, and where among it the reading of every entry is."""
+        if chunk_size == self.n_colors:
+            place = self.color * np.int64(self.length) + self.place
+            reader = IndexMap(place, self.n_colors * self.length)
+            return gather_matrix(self.all_products(), reader), np.arange(place.size)
         chunk = self.color // chunk_size
         n_chunks = -(-self.n_colors // chunk_size)
         order = np.argsort(chunk, kind="stable")
@@ -105,13 +109,13 @@ class _Side:
         within = (self.color - chunk * chunk_size) * np.int64(self.length) + self.place
         read[chunk[order], rank] = within[order]
         readers = [
-            functools.partial(gather, index_map=IndexMap(row, chunk_size * self.length))
+            functools.partial(gather_matrix, index_map=IndexMap(row, chunk_size * self.length))
             for row in read
         ]
 
         def step(k: Int[Array, ""]) -> Inexact[Array, " most"]:
             products = self.products(k * chunk_size + jnp.arange(chunk_size))
-            return jax.lax.switch(k, readers, products.reshape(-1))
+            return jax.lax.switch(k, readers, products)
 
         where = np.empty(chunk.size, np.int64)
         where[order] = chunk[order] * np.int64(most) + rank
@@ -143,12 +147,16 @@ def read_off(
     if not sides:
         given = columns or rows
         return jnp.zeros(coloring.pattern.nnz, given and given.dtype)
-    sizes = [_chunk_size(side, chunk_size) for side in sides]
-    if all(size == side.n_colors for size, side in zip(sizes, sides, strict=True)):
-        readings = gather(_joined([side.whole() for side in sides]), coloring.entries)
-    else:
-        readings = _read_in_chunks(sides, sizes, coloring.pattern.nnz)
-    return _substituted(coloring, readings)
+    where = np.empty(coloring.pattern.nnz, np.int64)
+    parts: list[Inexact[Array, " readings"]] = []
+    offset = 0
+    for side in sides:
+        readings, place = side.readings(_chunk_size(side, chunk_size))
+        where[side.entries] = place + offset
+        parts.append(readings)
+        offset += readings.size
+    readings = parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+    return _substituted(coloring, gather(readings, IndexMap(where, offset)))
 
 
 def _sides(coloring: Coloring, columns: Linear | None, rows: Linear | None) -> list[_Side]:
@@ -177,22 +185,6 @@ def _chunk_size(side: _Side, chunk_size: ChunkSize) -> int:
         size = max(1, _CHUNK // elements, -(-side.n_colors // _CHUNKS))
     n_chunks = -(-side.n_colors // min(size, side.n_colors))
     return -(-side.n_colors // n_chunks)  # chunks of one size, as far as possible
-
-
-def _read_in_chunks(sides: list[_Side], sizes: list[int], nnz: int) -> Inexact[Array, " nnz"]:
-    where = np.empty(nnz, np.int64)
-    parts: list[Inexact[Array, " readings"]] = []
-    offset = 0
-    for side, size in zip(sides, sizes, strict=True):
-        readings, place = side.in_chunks(size)
-        where[side.entries] = place + offset
-        parts.append(readings)
-        offset += readings.size
-    return gather(_joined(parts), IndexMap(where, offset))
-
-
-def _joined(parts: list[Inexact[Array, " _"]]) -> Inexact[Array, " elements"]:
-    return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
 
 
 def _substituted(coloring: Coloring, readings: Inexact[Array, " nnz"]) -> Values:

@@ -52,16 +52,21 @@ def _same(e: Equation) -> Results:
     return [_widened(e, 0, 1, e.results[0].shape[:-1])]
 
 
-@rule("elimax_gather")
+def _rank(e: Equation) -> int:
+    """The dimensions of what is gathered from, or scattered into."""
+    return 2 if e.primitive.name.endswith("_matrix") else 1
+
+
+@rule("elimax_gather", "elimax_gather_matrix")
 def _gather(e: Equation) -> Results:
-    index, lines = _index(e.params["index_map"]), _lines(e.operands[0].shape, 1)
+    index, lines = _index(e.params["index_map"]), _lines(e.operands[0].shape, _rank(e))
     padded = np.append(lines, np.full((len(lines), 1), MISSING), 1)  # index -1 is the last
     return [take(e.only, padded[:, index])]
 
 
-@rule("elimax_scatter")
+@rule("elimax_scatter", "elimax_scatter_matrix")
 def _scatter(e: Equation) -> Results:
-    index, lines = _index(e.params["index_map"]), _lines(e.results[0].shape, 1)
+    index, lines = _index(e.params["index_map"]), _lines(e.results[0].shape, _rank(e))
     padded = np.append(lines, np.full((len(lines), 1), MISSING), 1)
     return [group(e.only, padded[:, index], lines.size)]
 

@@ -34,10 +34,12 @@ from elimax._primitive.product import (
     contract_a_p,
     contract_b_p,
     contract_c_p,
+    gather_matrix_p,
     gather_p,
     product_v_p,
     product_x_p,
     product_y_p,
+    scatter_matrix_p,
     scatter_p,
 )
 from elimax._primitive.refined_solve import refined_solve_p
@@ -131,6 +133,8 @@ _trilinear([contract_a_p, contract_b_p, contract_c_p], (1, 1, 1))
 _trilinear([factor_product_l_p, factor_product_x_p, factor_product_y_p], (1, 2, 2))
 _linear(gather_p, scatter_p)
 _linear(scatter_p, gather_p)
+_linear(gather_matrix_p, scatter_matrix_p)
+_linear(scatter_matrix_p, gather_matrix_p)
 
 
 # --- scaled and guarded values ---------------------------------------------------------------------

@@ -4,6 +4,7 @@ from typing import Any
 
 import matplotlib.colors
 import matplotlib.pyplot as plt
+import matplotlib.ticker
 import numpy as np
 
 from elimax._matrix import SparseMatrix, SymmetricMatrix
@@ -86,13 +87,14 @@ def _draw_compressed(
     ink = shades[columns if color is None else color]
     ax.imshow(_picture(shape, rows, columns, ink), extent=_extent(shape), aspect="auto")
     down = "rows" if color is None else "products"
-    _label(ax, across, down, f"{title}: {min(shape) if shape[0] and shape[1] else 0} products")
+    count = int(ink.shape[0] > 0) and len(np.unique(columns if color is None else color))
+    _label(ax, across, down, f"{title}: {count} product{'s' * (count != 1)}")
 
 
 def _label(ax: Any, across: str, down: str, title: str) -> None:
     ax.set(xlabel=across, ylabel=down, title=title)
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.yaxis.get_major_locator().set_params(integer=True)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def _extent(shape: tuple[int, int]) -> tuple[float, float, float, float]:
