@@ -50,7 +50,7 @@ def _values_results(a: Shape, factor: Shape, *, symbolic, embedding, index_map: 
 
 
 def _values_attributes(*, symbolic, embedding, index_map: IndexMap):
-    return {"map": index_map}
+    return {"map": index_map, "rank": 1}
 
 
 factor_values_p = define(
