@@ -24,8 +24,8 @@ def scan(
     interpret: Interpret, equation: Any, dependences: Depends, known: list[Known], followed: bool
 ) -> Results:
     """With the values of every step if `followed`, and if they matter."""
-    params = equation.params
-    n_consts, n_carry, length = params["num_consts"], params["num_carry"], params["length"]
+    params, length = equation.params, equation.params["length"]
+    n_consts, n_carry = _numbers_of(equation)
     first = n_consts + n_carry
     avals = [v.aval for v in equation.invars]
     sizes = [math.prod(x.shape) for x in avals[:first]]
@@ -52,6 +52,22 @@ def scan(
         for x in body.known[n_carry:]
     ]
     return found, [*body.invariant(known), *repeated]
+
+
+def _numbers_of(equation: Any) -> tuple[int, int]:
+    """How many constants a scan has, and how many arrays it carries.
+
+    Parameters that tell have other names in other versions of JAX; but only what is stacked has one axis more
+    than in the body.
+    """
+    body = getattr(equation.params["jaxpr"], "jaxpr", equation.params["jaxpr"])
+
+    def unstacked(variables: list[Any], own: list[Any]) -> int:
+        pairs = zip(variables, own, strict=True)
+        return sum(len(v.aval.shape) == len(b.aval.shape) for v, b in pairs)
+
+    n_carry = unstacked(equation.outvars, body.outvars)
+    return unstacked(equation.invars, body.invars) - n_carry, n_carry
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,7 +32,13 @@ from elimax._structure.pattern import Pattern
 
 _CALLS = {
     *("jit", "pjit", "closed_call", "core_call", "call", "remat2", "checkpoint", "custom_jvp_call"),
-    *("custom_vjp_call", "custom_vjp_call_jaxpr", "linear_call", "custom_partitioning"),
+    *(
+        "custom_vjp_call",
+        "custom_vjp_call_jaxpr",
+        "linear_call",
+        "custom_partitioning",
+        "eval_jaxpr",
+    ),
 }
 _BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr", "callee", "call")  # what the jaxpr of a call goes by
 # Dense linear algebra, and solves of lineax: their results depend on all of their operands.
