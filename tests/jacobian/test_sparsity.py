@@ -77,10 +77,14 @@ def test_a_shard_map_over_one_device_divides_nothing():
     spec = jax.sharding.PartitionSpec("i")
 
     def f(x):
-        body = jax.shard_map(lambda a: a * a[::-1], mesh=mesh, in_specs=spec, out_specs=spec)
-        return body(x)
+        def body(a):
+            return a * a[::-1] + lax.psum(a[:2], "i")[0] * lax.axis_index("i")
 
-    assert np.array_equal(pattern_of(f), nonzeros(lambda x: x * x[::-1]))
+        return jax.shard_map(body, mesh=mesh, in_specs=spec, out_specs=spec)(x)
+
+    expected = nonzeros(lambda x: x * x[::-1])
+    expected[:, 0] = True
+    assert np.array_equal(pattern_of(f), expected)
 
 
 def test_mutable_arrays_are_not_followed():
@@ -115,6 +119,8 @@ def test_loops_are_followed_or_composed_or_united(monkeypatch):
     assert np.array_equal(pattern_of(f, T), exact)
     monkeypatch.setattr(scan, "_SHORT", 1)
     monkeypatch.setattr(scan, "_composed", too_dense)
+    assert np.array_equal(pattern_of(f, T), exact)
+    monkeypatch.setattr(scan, "_LONG", 1)
     assert pattern_of(f, T).all()
     assert not (nonzeros(running) & ~pattern_of(running)).any()
     assert pattern_of(lambda x: heat(x, 3)).all()

@@ -1,8 +1,8 @@
 """What the results of a scan depend on.
 
-Where the values of single steps matter, and there are few, they are followed; short scans are multiplied step
-by step; long ones are composed (`composition.py`). All of this is exact. Only where a long scan cannot be
-composed, since it is too dense, every step may see whatever any other does.
+Where the values of single steps matter, and there are few, they are followed; short scans are multiplied
+step by step; long ones are composed (`composition.py`). All of this is exact. Only where a very long scan
+cannot be composed, since it is too dense, every step may see whatever any other does.
 """
 
 import dataclasses
@@ -18,6 +18,7 @@ from elimax._jacobian.dependence import Dependence, TooDense, group, multiply, s
 from elimax._jacobian.values import Known, Varying, is_array, stacked
 
 _SHORT = 64  # steps that are multiplied one after the other
+_LONG = 512  # the same where all at once would be too dense
 
 
 def scan(
@@ -46,7 +47,7 @@ def scan(
         try:
             found = _composed(body, steps)
         except TooDense:
-            found = _united(body, steps)
+            found = steps.multiplied(body) if length <= _LONG else _united(body, steps)
     repeated = [
         np.broadcast_to(x, (length, *x.shape)) if isinstance(x, np.ndarray) else None
         for x in body.known[n_carry:]
