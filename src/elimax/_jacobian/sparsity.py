@@ -7,8 +7,8 @@ through needs no rule there.
 
 A primitive without a rule is taken to be dense: each of its results depends on everything that any of its
 operands does, so that there may be more than is needed. There is also more where a value that is computed is
-always zero, as the elements of a gradient that a slice drops: zeros are known of constants only. What is written into mutable arrays (`jax.new_ref`)
-is not followed: such a function is too dense to say.
+always zero, as the elements of a gradient that a slice drops: zeros are known of constants only. What is
+written into mutable arrays (`jax.new_ref`) is not followed: such a function is too dense to say.
 """
 
 import math
