@@ -78,7 +78,7 @@ def nonzeros(f, n=N, dtype=np.float64) -> np.ndarray:
         return jax.lax.map(lambda t: jax.jvp(f, (x,), (t,))[1], directions)
 
     J = jax.jit(lambda x: jax.lax.map(rows, x), compiler_options=_QUICK)(points(n, dtype))
-    return np.any(np.reshape(J != 0, (-1, n, J.shape[-1])), 0).T
+    return np.any(np.reshape(np.asarray(J) != 0, (-1, n, J.shape[-1])), 0).T
 
 
 def gradient_of(f):

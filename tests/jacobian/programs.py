@@ -259,7 +259,7 @@ ALGEBRA = {
 }
 ELIMAX = {
     "product": Case(lambda x: SPARSE @ x**2, holomorphic=True, gradient=False),
-    "product by values": Case(lambda x: SPARSE.with_values(jnp.tile(x, 9)[: SPARSE.nnz]) @ x),
+    "product by values": Case(lambda x: repeated(x) @ x),
     "columns": Case(
         lambda x: (SPARSE.T @ x.reshape(4, 3).repeat(3, 0)).ravel() ** 2, gradient=False
     ),
@@ -276,23 +276,13 @@ ELIMAX = {
     "cholesky, values": Case(
         lambda x: ex.cholesky(ex.SymmetricMatrix.diags(x**2 + 1), throw=False).solve(x)
     ),
-    "logdet": Case(
-        lambda x: ex.cholesky(
-            BLOCKS.with_values(BLOCKS.values + 0.01 * jnp.repeat(x, 2)), throw=False
-        ).logdet()[None]
-    ),
+    "logdet": Case(lambda x: ex.cholesky(blocks(x), throw=False).logdet()[None]),
     "selected inverse": Case(
-        lambda x: (
-            ex.cholesky(BLOCKS.with_values(BLOCKS.values + 0.01 * jnp.repeat(x, 2)), throw=False)
-            .selected_inverse()
-            .values
-        ),
+        lambda x: ex.cholesky(blocks(x), throw=False).selected_inverse().values,
         gradient=None,
     ),
     "half_solve": Case(
-        lambda x: ex.cholesky(
-            BLOCKS.with_values(BLOCKS.values + 0.01 * jnp.repeat(x, 2)), throw=False
-        ).half_solve(x),
+        lambda x: ex.cholesky(blocks(x), throw=False).half_solve(x),
         False,
         None,
     ),
@@ -307,5 +297,29 @@ ELIMAX = {
         False,
         False,
     ),
-    "sparse times sparse": Case(lambda x: (ex.SparseMatrix.diags(x) @ SPARSE).values, False, False),
+    "sparse times sparse": Case(
+        lambda x: (ex.SparseMatrix.diags(x) @ SPARSE).values ** 2, gradient=False
+    ),
+    "sparse times sparse, both": Case(
+        lambda x: (repeated(x) @ repeated(x[::-1])).values, False, False
+    ),
+    "factor": Case(lambda x: ex.cholesky(blocks(x), throw=False).L.values, False, False),
+    "half_solve, transposed": Case(
+        lambda x: ex.cholesky(blocks(x), throw=False).half_solve(x, transpose=True), False, False
+    ),
+    "lu, logdet": Case(
+        lambda x: ex.lu(SPARSE + ex.SparseMatrix.diags(x + 9), throw=False).slogdet()[1][None],
+        False,
+        False,
+    ),
+    "guarded": Case(lambda x: ex.lu(ex.SparseMatrix.diags(x + 9)).inverse_diagonal(), False, None),
 }
+
+
+def blocks(x):
+    """A block of three for every three numbers."""
+    return BLOCKS.with_values(BLOCKS.values + 0.01 * jnp.repeat(x, 2))
+
+
+def repeated(x):
+    return SPARSE.with_values(jnp.tile(x, 9)[: SPARSE.nnz])

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from elimax._jacobian.dependence import (
     MISSING,
     Dependence,
+    check_size,
     everything,
     group,
     multiply,
@@ -113,6 +114,32 @@ def _outer(e: Equation) -> Results:
     return [multiply(sp.csr_array(sp.kron(sp.eye_array(batch), one, format="csr")), D)]
 
 
+@rule("elimax_contract_a", "elimax_contract_b", "elimax_contract_c")
+def _contract(e: Equation) -> Results:
+    """One slot of sum a_ik b_kj c_ij from the other two, which come in this order."""
+    A, B, C = (e.params[name] for name in "abc")
+    check_size(float(np.diff(A.column_pointers)[B.rows].sum(dtype=np.float64)))
+    counts = np.diff(A.column_pointers)[B.rows]
+    starts = np.cumsum(counts) - counts
+    b = np.repeat(np.arange(B.nnz), counts)
+    a = np.arange(b.size) + np.repeat(A.column_pointers[B.rows] - starts, counts)
+    wanted = B.columns[b].astype(np.int64) * C.shape[0] + A.rows[a]
+    stored = C.columns.astype(np.int64) * C.shape[0] + C.rows  # in increasing order
+    c = np.minimum(np.searchsorted(stored, wanted), max(C.nnz - 1, 0))
+    kept = stored[c] == wanted if C.nnz else np.zeros(c.size, bool)
+    slots = {"a": a[kept], "b": b[kept], "c": c[kept]}
+    sizes = {"a": A.nnz, "b": B.nnz, "c": C.nnz}
+    result = e.primitive.name[-1]
+    operands = [name for name in "abc" if name != result]
+    operand = next(k for k, D in enumerate(e.dependences) if D is not None)
+    if e.dependences[1 - operand] is not None:
+        return unknown_position(e)
+    lead, name = e.results[0].shape[:-1], operands[operand]
+    one = pairs(slots[result], slots[name], (sizes[result], sizes[name]))
+    whole = sp.kron(sp.eye_array(math.prod(lead)), one, format="csr")
+    return [multiply(sp.csr_array(whole), _widened(e, operand, 1, lead))]
+
+
 # -- solutions
 
 
@@ -167,7 +194,6 @@ def _components(pattern: Any) -> np.ndarray:
 @rule(
     *("elimax_factor_derivative", "elimax_factor_adjoint", "elimax_factor_values"),
     *("elimax_factor_product_l", "elimax_factor_product_x", "elimax_factor_product_y"),
-    *("elimax_contract_a", "elimax_contract_b", "elimax_contract_c"),
 )
 def _dense(e: Equation) -> Results:
     return [everything(e.dependences, math.prod(x.shape)) for x in e.results]

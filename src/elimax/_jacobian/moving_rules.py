@@ -13,9 +13,10 @@ from elimax._jacobian.equation import Equation, Results, moved, rule, spread
 @rule(
     *("add", "add_any", "sub", "div", "neg", "real", "imag", "conj", "complex", "squeeze"),
     *("convert_element_type", "reduce_precision", "copy", "device_put", "sharding_constraint"),
-    *("optimization_barrier", "reshard", "pvary", "name"),
+    *("optimization_barrier", "reshard", "pvary", "pcast", "psum", "psum_invariant", "name"),
 )
 def _elementwise(e: Equation) -> Results:
+    """Sums over devices among them, as they are seen only where there is one (`sparsity.py`)."""
     if len(e.results) > 1:  # each operand has a result of its own
         return list(e.dependences)
     return [union([_spread(e, k) for k in range(len(e.operands))])]

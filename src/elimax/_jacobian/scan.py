@@ -1,8 +1,8 @@
 """What the results of a scan depend on.
 
-Where the values of single steps matter, and there are few, they are followed; short scans are multiplied step
-by step; long ones are composed (`composition.py`). All of this is exact. Only where a long scan cannot be
-composed, since it is too dense, every step may see whatever any other does.
+Where the values of single steps matter, and there are few, they are followed; short scans are multiplied
+step by step; long ones are composed (`composition.py`). All of this is exact. Only where a very long scan
+cannot be composed, since it is too dense, every step may see whatever any other does.
 """
 
 import dataclasses
@@ -18,14 +18,15 @@ from elimax._jacobian.dependence import Dependence, TooDense, group, multiply, s
 from elimax._jacobian.values import Known, Varying, is_array, stacked
 
 _SHORT = 64  # steps that are multiplied one after the other
+_LONG = 512  # the same where all at once would be too dense
 
 
 def scan(
     interpret: Interpret, equation: Any, dependences: Depends, known: list[Known], followed: bool
 ) -> Results:
     """With the values of every step if `followed`, and if they matter."""
-    params = equation.params
-    n_consts, n_carry, length = params["num_consts"], params["num_carry"], params["length"]
+    params, length = equation.params, equation.params["length"]
+    n_consts, n_carry = _numbers_of(equation)
     first = n_consts + n_carry
     avals = [v.aval for v in equation.invars]
     sizes = [math.prod(x.shape) for x in avals[:first]]
@@ -46,12 +47,28 @@ def scan(
         try:
             found = _composed(body, steps)
         except TooDense:
-            found = _united(body, steps)
+            found = steps.multiplied(body) if length <= _LONG else _united(body, steps)
     repeated = [
         np.broadcast_to(x, (length, *x.shape)) if isinstance(x, np.ndarray) else None
         for x in body.known[n_carry:]
     ]
     return found, [*body.invariant(known), *repeated]
+
+
+def _numbers_of(equation: Any) -> tuple[int, int]:
+    """How many constants a scan has, and how many arrays it carries.
+
+    Parameters that tell have other names in other versions of JAX; but only what is stacked has one axis more
+    than in the body.
+    """
+    body = getattr(equation.params["jaxpr"], "jaxpr", equation.params["jaxpr"])
+
+    def unstacked(variables: list[Any], own: list[Any]) -> int:
+        pairs = zip(variables, own, strict=True)
+        return sum(len(v.aval.shape) == len(b.aval.shape) for v, b in pairs)
+
+    n_carry = unstacked(equation.outvars, body.outvars)
+    return unstacked(equation.invars, body.invars) - n_carry, n_carry
 
 
 @dataclasses.dataclass(frozen=True)

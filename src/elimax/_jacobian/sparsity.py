@@ -6,8 +6,9 @@ jaxpr has custom rules, `stop_gradient` and integer casts behind it already; a p
 through needs no rule there.
 
 A primitive without a rule is taken to be dense: each of its results depends on everything that any of its
-operands does, so that there may be more than is needed. What is written into mutable arrays (`jax.new_ref`)
-is not followed: such a function is too dense to say.
+operands does, so that there may be more than is needed. There is also more where a value that is computed is
+always zero, as the elements of a gradient that a slice drops: zeros are known of constants only. What is
+written into mutable arrays (`jax.new_ref`) is not followed: such a function is too dense to say.
 """
 
 import math
@@ -32,7 +33,13 @@ from elimax._structure.pattern import Pattern
 
 _CALLS = {
     *("jit", "pjit", "closed_call", "core_call", "call", "remat2", "checkpoint", "custom_jvp_call"),
-    *("custom_vjp_call", "custom_vjp_call_jaxpr", "linear_call", "custom_partitioning"),
+    *(
+        "custom_vjp_call",
+        "custom_vjp_call_jaxpr",
+        "linear_call",
+        "custom_partitioning",
+        "eval_jaxpr",
+    ),
 }
 _BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr", "callee", "call")  # what the jaxpr of a call goes by
 # Dense linear algebra, and solves of lineax: their results depend on all of their operands.
