@@ -264,6 +264,9 @@ ELIMAX = {
         lambda x: (SPARSE.T @ x.reshape(4, 3).repeat(3, 0)).ravel() ** 2, gradient=False
     ),
     "symmetric": Case(lambda x: ex.SymmetricMatrix.diags(x) @ jnp.roll(x, 1)),
+    "a Jacobian": Case(
+        lambda x: ex.jacfwd(lambda x: x**3 * jnp.roll(x, 1), verify=False)(x).values
+    ),
     "gather and scatter": Case(lambda x: ex.SymmetricMatrix.diags(x).to_general().T.values ** 2),
     "batches": Case(
         lambda x: jax.vmap(lambda v: SPARSE.with_values(v).T @ jnp.ones(N))(

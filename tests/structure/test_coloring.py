@@ -199,7 +199,9 @@ def test_a_path_is_solved_from_both_ends():
     coloring = ex.color(Pattern.band((n, n), 1, 1), "acyclic")
     assert coloring.num_colors == 2
     T = coloring.substitution.pattern
-    assert T.nnz == n - 3  # the edges but the last of the substitution and those that it starts from
+    assert (
+        T.nnz == n - 3
+    )  # the edges but the last of the substitution and those that it starts from
     depth = np.zeros(T.shape[0], int)
     for i, j in zip(T.rows, T.columns, strict=True):
         depth[i] = max(depth[i], depth[j] + 1)
@@ -214,7 +216,9 @@ def test_mistakes_are_named():
         ex.color(P, "rows")
     with pytest.raises(ValueError, match=r"`order` must be auto, natural.*got 'amd'"):
         ex.color(P, order="amd")
-    with pytest.raises(ValueError, match=r"`order` must hold each of 0 .. 3 once, but holds 1 2 times"):
+    with pytest.raises(
+        ValueError, match=r"`order` must hold each of 0 .. 3 once, but holds 1 2 times"
+    ):
         ex.color(P, order=[0, 1, 1, 3])
     with pytest.raises(ValueError, match=r"`order`: entry 0 is 4, outside of 0 .. 3"):
         ex.color(P, order=[4, 1, 2, 3])
