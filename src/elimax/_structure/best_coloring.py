@@ -13,8 +13,9 @@ from elimax._structure.stencil import structured
 _ORDERS = ("smallest_last", "largest_first", "incidence_degree", "dynamic_largest_first", "random")
 # How often the vertices are taken once more, by their colors.
 _AGAIN = 12
-# Visits of neighbors, all orders together.
+# Visits of neighbors, all orders together; and so few that one coloring costs less than looking for structure.
 _WORK = 200_000_000
+_LITTLE_WORK = 5_000_000
 
 
 def best(graph: Colorable) -> Coloring:
@@ -26,18 +27,19 @@ def best(graph: Colorable) -> Coloring:
     if not graph.is_symmetric and longest == graph.size:
         return distinct(graph.pattern, graph.kind)
     bound = _forest_bound(graph) if graph.is_symmetric else longest
-    found = structured(graph, bound, longest)
-    if found is not None and found.num_colors <= bound:
-        return found
-    # In star and acyclic colorings the colors around a neighbor are visited, two or three times.
-    work = int(np.minimum(lengths, 64) @ lengths) * (3 if graph.is_symmetric else 1)
-    left = (_WORK if found is None else _WORK // 20) - work
-    if found is None:
-        found = greedy(graph, "natural")
-    elif left >= 0:
-        found = attempt(graph, "natural", found.num_colors - 1) or found
+    # In star and acyclic colorings the colors around a neighbor are visited, several times.
+    times = 4 if graph.is_symmetric else 1
+    work = int(np.minimum(lengths, 64) @ lengths) * times
+    work_in_order = work + 2 * int(np.minimum(lengths, 512) @ lengths) * times
+    found = greedy(graph, "natural") if work < _LITTLE_WORK else None
+    by_structure = None
+    if found is None or found.num_colors > bound:
+        most = 2 * longest if found is None else found.num_colors - 1
+        by_structure = structured(graph, bound, longest, most)
+    found = by_structure or found or greedy(graph, "natural")
+    left = _WORK - work if by_structure is None else _WORK // 20
     for order in _ORDERS:
-        left -= 3 * work
+        left -= work_in_order
         if left < 0 or found.num_colors <= bound:
             break
         found = attempt(graph, order, found.num_colors - 1) or found

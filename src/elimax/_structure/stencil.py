@@ -21,14 +21,15 @@ _WRONG = 8
 _EFFORT, _EFFORT_PER_VERTEX = 8_000_000, 8000
 
 
-def structured(graph: Colorable, bound: int, longest: int) -> Coloring | None:
+def structured(graph: Colorable, bound: int, longest: int, most: int) -> Coloring | None:
     """A coloring by the numbers of the columns, or by their coordinates on a lattice, or None.
 
     **Arguments:**
 
     - `graph`: of any kind but "bidirectional".
     - `bound`: as few colors cannot be had.
-    - `longest`: the length of the longest row; more than twice as many colors are not tried.
+    - `longest`: the length of the longest row.
+    - `most`: more colors are not wanted.
 
     **Cost:** a few passes over the entries; the search on a lattice does not depend on the size.
     """
@@ -40,7 +41,7 @@ def structured(graph: Colorable, bound: int, longest: int) -> Coloring | None:
     screens = [_Screen(graph, chart) for chart in guesses[:_CHARTS_OF_MORE] if graph.is_symmetric]
     looks, wrong = _LOOKS, 0
     effort, more_effort = (Effort(min(_EFFORT, _EFFORT_PER_VERTEX * graph.size)) for _ in range(2))
-    for k in range(max(1, bound), 2 * longest + 1):
+    for k in range(max(1, bound), most + 1):
         # Colors that differ where columns share a row do for every kind of coloring.
         for chart in guesses if k >= longest else ():
             for proposal in itertools.islice(proposals(chart, k, True, effort), 1):
