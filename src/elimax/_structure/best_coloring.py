@@ -13,7 +13,7 @@ from elimax._structure.stencil import structured
 _ORDERS = ("smallest_last", "largest_first", "incidence_degree", "dynamic_largest_first", "random")
 # How often the vertices are taken once more, by their colors.
 _AGAIN = 12
-# Visits of neighbors, all orders together; and so few that one coloring costs less than looking for structure.
+# Visits of neighbors, all orders together; and so few that one coloring costs less than a look for structure.
 _WORK = 200_000_000
 _LITTLE_WORK = 5_000_000
 
@@ -27,10 +27,12 @@ def best(graph: Colorable) -> Coloring:
     if not graph.is_symmetric and longest == graph.size:
         return distinct(graph.pattern, graph.kind)
     bound = _forest_bound(graph) if graph.is_symmetric else longest
-    # In star and acyclic colorings the colors around a neighbor are visited, several times.
-    times = 4 if graph.is_symmetric else 1
-    work = int(np.minimum(lengths, 64) @ lengths) * times
-    work_in_order = work + 2 * int(np.minimum(lengths, 512) @ lengths) * times
+    work = int(np.minimum(lengths, 64) @ lengths)
+    if (
+        graph.is_symmetric
+    ):  # tables of colors and trees are looked up for every edge, far from each other
+        work += 30 * graph.matrix.rows.size
+    work_in_order = work + 2 * int(np.minimum(lengths, 512) @ lengths)
     found = greedy(graph, "natural") if work < _LITTLE_WORK else None
     by_structure = None
     if found is None or found.num_colors > bound:
