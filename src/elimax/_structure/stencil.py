@@ -88,11 +88,8 @@ def _band(graph: Colorable, bound: int) -> Coloring | None:
     pattern = graph.pattern
     lower, upper = pattern.bandwidths
     if graph.is_symmetric:
-        full = off_diagonal(pattern) == sum(
-            max(0, pattern.shape[0] - d) for d in range(1, lower + 1)
-        )
+        wanted = off_diagonal(pattern) == lower * pattern.shape[0] - lower * (lower + 1) // 2
         k = lower + 1 if graph.kind == "acyclic" else 2 * lower + 1
-        wanted = full
     else:
         k = lower + upper + 1
         wanted = k == bound
