@@ -24,7 +24,7 @@
 namespace elimax {
 namespace {
 
-constexpr Index longest = 64;
+constexpr Index longest = 512;
 
 struct Edges {
   Columns graph;

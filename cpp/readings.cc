@@ -99,9 +99,14 @@ bool read_directly(Columns A, In<Index> row_color, In<Index> column_color, Index
 bool read_by_substitution(Columns A, In<Index> entry, In<Index> color, Out<Index> color_of_entry,
                           Out<Index> place_of_entry, Out<Index> position, Out<Index> next) {
   const auto n_entries = static_cast<Index>(position.size());
-  // A slot for every vertex and color among its neighbors: the unsolved entries there, as their number and as
-  // the exclusive or of their numbers, which is the last of them when one is left.
-  std::vector<Index> vertex, slot_color, unsolved, mixed;
+  // A vertex and a color among its neighbors: the unsolved entries there, as their number and as the
+  // exclusive or of their numbers, which is the last of them when one is left; the entry that was solved
+  // here.
+  struct Slot {
+    Index vertex, color, unsolved, mixed, solved;
+  };
+  std::vector<Slot> slots;
+  slots.reserve(A.rows.size());
   std::vector<Index> slot_of(count_colors(color)), seen(slot_of.size(), none);
   std::vector<Index> ends(2 * position.size(), none);
   Index k = 0;
@@ -121,37 +126,36 @@ bool read_by_substitution(Columns A, In<Index> entry, In<Index> color, Out<Index
       if (c == color[v]) return false;
       if (seen[c] != v) {
         seen[c] = v;
-        slot_of[c] = static_cast<Index>(vertex.size());
-        vertex.push_back(v);
-        slot_color.push_back(c);
-        unsolved.push_back(0);
-        mixed.push_back(0);
+        slot_of[c] = static_cast<Index>(slots.size());
+        slots.push_back({v, c, 0, 0, none});
       }
       const Index s = slot_of[c];
-      ++unsolved[s];
-      mixed[s] ^= e;
+      ++slots[s].unsolved;
+      slots[s].mixed ^= e;
       ends[2 * e + (ends[2 * e] != none)] = s;
     }
 
-  // Leaves, first all that are leaves from the start; solved_at[s]: the entry that was solved at slot s.
-  std::vector<Index> queue, solved_at(vertex.size(), none);
-  queue.reserve(vertex.size());
-  for (std::size_t s = 0; s < vertex.size(); ++s)
-    if (unsolved[s] == 1) queue.push_back(static_cast<Index>(s));
+  // Leaves, first all that are leaves from the start.
+  std::vector<Index> queue;
+  queue.reserve(slots.size());
+  for (std::size_t s = 0; s < slots.size(); ++s)
+    if (slots[s].unsolved == 1) queue.push_back(static_cast<Index>(s));
   for (std::size_t head = 0; head < queue.size(); ++head) {
     const Index s = queue[head];
-    if (unsolved[s] == 0) continue;  // from its other end
-    const Index e = mixed[s], other = ends[2 * e] == s ? ends[2 * e + 1] : ends[2 * e];
-    solve(e, slot_color[s], vertex[s]);
-    solved_at[s] = position[e];
-    unsolved[s] = 0;
-    mixed[other] ^= e;
-    if (--unsolved[other] == 1) queue.push_back(other);
+    Slot& leaf = slots[s];
+    if (leaf.unsolved == 0) continue;  // from its other end
+    const Index e = leaf.mixed, other = ends[2 * e] == s ? ends[2 * e + 1] : ends[2 * e];
+    solve(e, leaf.color, leaf.vertex);
+    leaf.solved = position[e];
+    leaf.unsolved = 0;
+    slots[other].mixed ^= e;
+    if (--slots[other].unsolved == 1) queue.push_back(other);
   }
   if (k < n_entries) return false;
   for (Index e = 0; e < n_entries; ++e)
     for (const Index s : {ends[2 * e], ends[2 * e + 1]})
-      if (s != none && solved_at[s] != none && solved_at[s] != position[e]) next[position[e]] = solved_at[s];
+      if (s != none && slots[s].solved != none && slots[s].solved != position[e])
+        next[position[e]] = slots[s].solved;
   return true;
 }
 

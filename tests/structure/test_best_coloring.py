@@ -17,7 +17,7 @@ from elimax._structure.greedy import ORDERS
 from elimax._structure.pattern import Pattern
 
 from ..helpers import index, read_matrix
-from .colorings import arrow, is_acyclic, is_distance_2, is_star, stencil, two_species
+from .colorings import arrow, has_stars, is_acyclic, is_distance_2, stencil, two_species
 
 
 def counts(pattern: Pattern, *kinds: str) -> tuple[int, ...]:
@@ -63,16 +63,16 @@ LATTICES = {
     "5-point, periodic": (stencil(20, 25, periodic=True), 5, 5, 5),
     "5-point, periodic, 2^m": (stencil(32, 32, periodic=True), 8, 8, 6),
     "9-point": (stencil(20, 30, box=True), 9, 9, 5),
-    "9-point, periodic": (stencil(15, 21, periodic=True, box=True), 9, 12, 7),
+    "9-point, periodic": (stencil(15, 21, periodic=True, box=True), 9, 9, 7),
     "7-point": (stencil(11, 12, 13), 7, 7, 4),
-    "7-point, periodic": (stencil(10, 10, 10, periodic=True), 10, 12, 7),
-    "27-point": (stencil(8, 9, 10, box=True), 27, 33, 17),
-    "2 species": (two_species(18, False, False), 6, 8, 4),
-    "2 species, blocked": (two_species(18, False, True), 6, 8, 4),
-    "2 species, periodic": (two_species(18, True, False), 6, 9, 6),
-    "2 species, periodic, blocked": (two_species(18, True, True), 6, 9, 6),
-    "2 species, periodic, 2^m": (two_species(16, True, False), 8, 10, 6),
-    "2 species, periodic, blocked, 2^m": (two_species(16, True, True), 8, 10, 6),
+    "7-point, periodic": (stencil(10, 10, 10, periodic=True), 10, 10, 7),
+    "27-point": (stencil(8, 9, 10, box=True), 27, 27, 14),
+    "2 species": (two_species(18, False, False), 6, 6, 4),
+    "2 species, blocked": (two_species(18, False, True), 6, 6, 4),
+    "2 species, periodic": (two_species(18, True, False), 6, 6, 6),
+    "2 species, periodic, blocked": (two_species(18, True, True), 6, 6, 6),
+    "2 species, periodic, 2^m": (two_species(16, True, False), 8, 8, 6),
+    "2 species, periodic, blocked, 2^m": (two_species(16, True, True), 8, 8, 6),
 }
 
 
@@ -85,21 +85,21 @@ def test_lattices(name):
     assert columns.num_colors <= expected
     assert counts(P, "row", "bidirectional") == (columns.num_colors, columns.num_colors)
     by_star, by_trees = ex.color(P, "star"), ex.color(P, "acyclic")
-    assert is_star(S, by_star.colors) and is_acyclic(S, by_trees.colors)
+    assert has_stars(S, by_star.colors) and is_acyclic(S, by_trees.colors)
     assert by_star.num_colors <= star
     assert by_trees.num_colors <= acyclic
 
 
 def test_groups_are_all_abelian_groups():
     """As many as the products of partitions of the exponents of the order's primes."""
-    partitions = {0: 1, 1: 1, 2: 2, 3: 3, 4: 5}
+    partitions = {0: 1, 1: 1, 2: 2, 3: 3, 4: 5, 5: 7}
     for k in range(1, 49):
         found = list(lattice._groups(k))
         assert all(np.prod(g) == k for g in found) and len(set(found)) == len(found)
         assert all(b % a == 0 for g in found for a, b in itertools.pairwise(g))
         exponents = [sum(k % p**e == 0 for e in range(1, 6)) for p in (2, 3, 5, 7, 11, 13)]
         if k % 17 and k % 19 and k % 23 and k not in (29, 31, 37, 41, 43, 47):
-            assert len(found) == np.prod([partitions[min(e, 4)] for e in exponents])
+            assert len(found) == np.prod([partitions[e] for e in exponents])
 
 
 def test_a_lattice_is_not_trusted_to_be_one():
@@ -110,7 +110,7 @@ def test_a_lattice_is_not_trusted_to_be_one():
     assert is_distance_2(spoilt.to_scipy().toarray(), ex.color(spoilt).colors)
     both = Pattern.from_coo(np.append(rows, [123, 456]), np.append(columns, [0, 17]), P.shape)
     S = both.to_scipy().toarray()
-    assert is_star(S, ex.color(both, "star").colors)
+    assert has_stars(S, ex.color(both, "star").colors)
     assert is_acyclic(S, ex.color(both, "acyclic").colors)
 
 
@@ -157,7 +157,8 @@ def test_reference_counts_of_symmetric_patterns(shared):
         for kind, key in (("star", "STAR"), ("acyclic", "ACYCLIC_FOR_INDIRECT_RECOVERY")):
             theirs = expected[key]
             assert ex.color(P, kind, "natural").num_colors <= theirs["NATURAL"], name
-            assert ex.color(P, kind).num_colors <= 1.1 * min(theirs.values()), name
+            best = min(theirs.values())
+            assert ex.color(P, kind).num_colors <= max(best + 1, 1.1 * best), name
 
 
 # ---------------------------------------------------------------------------------------------

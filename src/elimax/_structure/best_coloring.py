@@ -1,52 +1,72 @@
 """`order="auto"`: the structure of a pattern where it has one, else the best of several orders."""
 
+import dataclasses
+
 import numpy as np
 
 from elimax._structure.bicoloring import covers, in_orders
-from elimax._structure.colorable import Colorable, colorable, off_diagonal
-from elimax._structure.coloring import Coloring, read_off
-from elimax._structure.greedy import attempt, complete, greedy
+from elimax._structure.colorable import Colorable, off_diagonal
+from elimax._structure.coloring import Coloring, distinct, read_off
+from elimax._structure.greedy import attempt, greedy
 from elimax._structure.stencil import structured
 
 _ORDERS = ("smallest_last", "largest_first", "incidence_degree", "dynamic_largest_first", "random")
-# Visits of neighbors, all orders together.
+# How often the vertices are taken once more, by their colors.
+_AGAIN = 12
+# Visits of neighbors, all orders together; and so few that one coloring costs less than a look for structure.
 _WORK = 200_000_000
+_LITTLE_WORK = 5_000_000
 
 
 def best(graph: Colorable) -> Coloring:
     """A coloring with as few colors as can be had at a sensible cost."""
-    if graph.is_complete:
-        return complete(graph)
     if graph.kind == "bidirectional":
         return _both(graph)
-    lengths = _lengths(graph)
+    lengths = np.diff(graph.shared.pointers).astype(np.int64)
     longest = int(lengths.max(initial=0))
-    if not graph.is_symmetric and longest == graph.vertices.size:
-        return complete(graph)
+    if not graph.is_symmetric and longest == graph.size:
+        return distinct(graph.pattern, graph.kind)
     bound = _forest_bound(graph) if graph.is_symmetric else longest
-    found = structured(graph, bound, longest)
-    if found is not None and found.num_colors <= bound:
-        return found
-    # In a star or acyclic coloring the colors around a neighbor are visited, which are fewer than vertices.
     work = int(np.minimum(lengths, 64) @ lengths)
-    left = (_WORK if found is None else _WORK // 20) - work
-    if found is None:
-        found = greedy(graph, "natural")
-    elif left >= 0:
-        found = attempt(graph, "natural", found.num_colors - 1) or found
+    if (
+        graph.is_symmetric
+    ):  # tables of colors and trees are looked up for every edge, far from each other
+        work += 30 * graph.matrix.rows.size
+    work_in_order = work + 2 * int(np.minimum(lengths, 512) @ lengths)
+    found = greedy(graph, "natural") if work < _LITTLE_WORK else None
+    by_structure = None
+    if found is None or found.num_colors > bound:
+        most = 2 * longest if found is None else found.num_colors - 1
+        by_structure = structured(graph, bound, longest, most)
+    found = by_structure or found or greedy(graph, "natural")
+    left = _WORK - work if by_structure is None else _WORK // 20
     for order in _ORDERS:
-        left -= 3 * work
+        left -= work_in_order
         if left < 0 or found.num_colors <= bound:
             break
         found = attempt(graph, order, found.num_colors - 1) or found
+    for k in range(_AGAIN):
+        left -= work
+        if left < 0 or found.num_colors <= bound:
+            break
+        found = attempt(graph, _by_color(found, k % 2 == 1), found.num_colors) or found
     return found
 
 
-def _lengths(graph: Colorable) -> np.ndarray:
-    """The lengths of the rows that vertices are neighbors by, or of the neighbors of each vertex."""
-    if graph.is_symmetric:
-        return np.diff(graph.vertices.pointers).astype(np.int64)
-    return np.bincount(graph.vertices.rows, minlength=graph.vertices.shape[0]).astype(np.int64)
+def _by_color(coloring: Coloring, by_size: bool) -> np.ndarray:
+    """Color after color, the last or the largest first: so ordered, columns take no more colors than before.
+
+    **Source:** Culberson, "Iterated greedy graph coloring and the difficulty landscape", University of
+    Alberta (1992).
+    """
+    colors = coloring.colors
+    assert isinstance(colors, np.ndarray)
+    place = np.arange(coloring.num_colors)[::-1]
+    if by_size:
+        sizes = np.bincount(colors[colors >= 0], minlength=coloring.num_colors)
+        place = np.argsort(np.argsort(-sizes, kind="stable"), kind="stable")
+    last = np.append(place, coloring.num_colors)  # of neutral vertices, whose color is -1
+    return np.argsort(last[colors], kind="stable").astype(np.int32)
 
 
 def _forest_bound(graph: Colorable) -> int:
@@ -63,16 +83,18 @@ def _forest_bound(graph: Colorable) -> int:
 
 def _both(graph: Colorable) -> Coloring:
     """The best of columns only, rows only, long rows or columns apart from the rest, and star bicolorings."""
-    n = graph.pattern.shape[1]
-    colors = np.full(graph.vertices.size, -1, np.int32)
-    columns = best(colorable(graph.pattern, "column"))
-    rows = best(colorable(graph.pattern, "row"))
-    if columns.num_colors <= rows.num_colors:
-        assert columns.column_colors is not None
-        colors[:n], count = columns.column_colors, columns.num_colors
-    else:
-        assert rows.row_colors is not None
-        colors[n:], count = rows.row_colors, rows.num_colors
+    m, n = graph.pattern.shape
+    colors = np.full(m + n, -1, np.int32)
+    columns = best(dataclasses.replace(graph, kind="column"))
+    assert columns.column_colors is not None
+    colors[:n], count = columns.column_colors, columns.num_colors
+    if (
+        np.diff(graph.matrix.pointers).max(initial=0) < count
+    ):  # else there are as many colors of rows
+        rows = best(dataclasses.replace(graph, kind="row"))
+        if rows.num_colors < count:
+            assert rows.row_colors is not None
+            colors[:n], colors[n:], count = -1, rows.row_colors, rows.num_colors
     for other, other_count in covers(graph, count):
         if other_count < count:
             colors, count = other, other_count

@@ -27,7 +27,7 @@ def covers(graph: Colorable, fewest: int) -> Iterator[tuple[np.ndarray, int]]:
 
     **Source:** Gebremedhin, Manne and Pothen, SIAM Review 47 (2005), section 6: vertex covers.
     """
-    transposed = native.transpose(graph.matrix)[0]
+    transposed = graph.transposed
     for colors_right, colors_left, count in _covers(graph.matrix, transposed, fewest):
         fewest = min(fewest, count)
         yield np.concatenate([colors_right, colors_left]), count

@@ -6,8 +6,8 @@ import numpy as np
 
 from elimax._structure import _native_coloring as native
 from elimax._structure.best_coloring import best
-from elimax._structure.colorable import KINDS, colorable
-from elimax._structure.coloring import Coloring
+from elimax._structure.colorable import KINDS, SYMMETRIC, colorable, is_complete, lower_triangle
+from elimax._structure.coloring import Coloring, distinct
 from elimax._structure.greedy import ORDERS, greedy
 from elimax._structure.index_map import IndexMap, check_range, frozen, index_array
 from elimax._structure.pattern import Pattern
@@ -85,6 +85,10 @@ def _permutation(order: Sequence[int] | np.ndarray, size: int) -> IndexMap:
 
 @cached(16)
 def _color(pattern: Pattern, kind: str, order: str | IndexMap) -> Coloring:
+    if is_complete(pattern, kind):
+        if kind in SYMMETRIC:
+            return distinct(lower_triangle(pattern), kind)
+        return distinct(pattern.to_general()[0] if pattern.symmetric else pattern, kind)
     graph = colorable(pattern, kind)
     if isinstance(order, IndexMap):
         return greedy(graph, order.indices)

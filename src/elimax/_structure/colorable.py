@@ -1,6 +1,7 @@
-"""What is colored: the columns of a pattern, its rows, both, or the vertices of the graph of a symmetric one."""
+"""What is colored: columns of a pattern, its rows, both, or the vertices of the graph of a symmetric one."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from elimax._structure.index_map import frozen
 from elimax._structure.pattern import Pattern
 
 KINDS = ("column", "row", "star", "acyclic", "bidirectional")
+SYMMETRIC = ("star", "acyclic")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,33 +23,59 @@ class Colorable:
     - `kind`: one of `KINDS`.
     - `pattern`: what is to be read off: symmetric for "star" and "acyclic", else general.
     - `matrix`: all of it, both triangles.
-    - `entry`: the entry of `pattern` that every entry of `matrix` is or mirrors.
-    - `vertices`: whose columns are colored: `matrix`; its transpose, for "row"; for "bidirectional", the
-        graph of columns and, after them, rows.
+    - `entry`: the entry of a symmetric `pattern` that every entry of `matrix` is or mirrors.
     """
 
     kind: str
     pattern: Pattern
     matrix: Columns
-    entry: np.ndarray
-    vertices: Columns
+    entry: np.ndarray | None
 
     @property
     def is_symmetric(self) -> bool:
-        return self.kind in ("star", "acyclic")
+        return self.kind in SYMMETRIC
 
     @property
-    def is_complete(self) -> bool:
-        """Whether every position, or every one off the diagonal of a symmetric pattern, is an entry."""
+    def size(self) -> int:
+        """The number of vertices: columns, rows, or both."""
         m, n = self.pattern.shape
-        if not self.is_symmetric:
-            return self.pattern.nnz == m * n
-        return off_diagonal(self.pattern) == n * (n - 1) // 2
+        return {"row": m, "bidirectional": m + n}.get(self.kind, n)
+
+    @functools.cached_property
+    def transposed(self) -> Columns:
+        """The transpose of `matrix`."""
+        return self.matrix if self.is_symmetric else native.transpose(self.matrix)[0]
+
+    @functools.cached_property
+    def vertices(self) -> Columns:
+        """Whose columns are colored: `matrix`; its transpose, for "row"; for "bidirectional", the graph of
+        columns and, after them, rows."""
+        if self.kind == "bidirectional":
+            return _bipartite(self.matrix, self.transposed)
+        return self.transposed if self.kind == "row" else self.matrix
+
+    @property
+    def shared(self) -> Columns:
+        """The transpose of `vertices`, of a kind with one side: columns of vertices that share a row."""
+        return self.matrix if self.kind == "row" else self.transposed
 
 
 def off_diagonal(pattern: Pattern) -> int:
     """The number of stored entries off the diagonal."""
     return int(np.count_nonzero(pattern.rows != pattern.columns))
+
+
+def is_complete(pattern: Pattern, kind: str) -> bool:
+    """Whether every position, or for "star" and "acyclic" every one off the diagonal, is an entry."""
+    (m, n), entries = pattern.shape, pattern.nnz
+    if not entries:
+        return False
+    if kind in SYMMETRIC or pattern.symmetric:
+        if m != n or entries < n * (n - 1) // 2:
+            return False
+        beside = off_diagonal(pattern) * (1 + pattern.symmetric)
+        return beside == n * (n - 1) and (kind in SYMMETRIC or entries == n * (n + 1) // 2)
+    return entries == m * n
 
 
 def colorable(pattern: Pattern, kind: str) -> Colorable:
@@ -57,18 +85,10 @@ def colorable(pattern: Pattern, kind: str) -> Colorable:
 
     **Cost:** a few passes over the entries.
     """
-    if kind in ("star", "acyclic"):
-        lower, matrix, entry = _both_triangles(pattern)
-        return Colorable(kind, lower, matrix, entry, matrix)
-    whole = pattern.to_general()[0]
-    matrix = Columns(whole.shape, whole.column_pointers, whole.rows)
-    entry = frozen(np.arange(whole.nnz))
-    if kind == "column":
-        return Colorable(kind, whole, matrix, entry, matrix)
-    transposed = native.transpose(matrix)[0]
-    if kind == "row":
-        return Colorable(kind, whole, matrix, entry, transposed)
-    return Colorable(kind, whole, matrix, entry, _bipartite(matrix, transposed))
+    if kind in SYMMETRIC:
+        return Colorable(kind, *_both_triangles(pattern))
+    whole = pattern.to_general()[0] if pattern.symmetric else pattern
+    return Colorable(kind, whole, Columns(whole.shape, whole.column_pointers, whole.rows), None)
 
 
 def _both_triangles(pattern: Pattern) -> tuple[Pattern, Columns, np.ndarray]:
@@ -81,12 +101,18 @@ def _both_triangles(pattern: Pattern) -> tuple[Pattern, Columns, np.ndarray]:
     if not same or not np.array_equal(mirrored.pointers, given.pointers):
         pattern.lower()  # says what is wrong
     is_lower = pattern.rows >= pattern.columns
+    number = np.cumsum(is_lower, dtype=np.int32) - 1
+    entry = np.where(is_lower, number, number[source])
+    return lower_triangle(pattern), given, frozen(entry)
+
+
+def lower_triangle(pattern: Pattern) -> Pattern:
+    """That of a pattern that is known to be symmetric."""
+    if pattern.symmetric:
+        return pattern
+    is_lower = pattern.rows >= pattern.columns
     counted = np.concatenate([[0], np.cumsum(is_lower, dtype=np.int32)])
-    lower = Pattern(
-        pattern.shape, counted[pattern.column_pointers], pattern.rows[is_lower], symmetric=True
-    )
-    number = counted[1:] - 1
-    return lower, given, frozen(np.where(is_lower, number, number[source]))
+    return Pattern(pattern.shape, counted[pattern.column_pointers], pattern.rows[is_lower], True)
 
 
 def _mirror(lower: Pattern, upper: Columns, source: np.ndarray) -> tuple[Columns, np.ndarray]:

@@ -170,7 +170,8 @@ def read_off(graph: Colorable, colors: np.ndarray) -> Coloring | None:
         return None
     color, place, substitution = read
 
-    used = np.bincount(color, minlength=max(_count(columns), shift + _count(rows))) > 0
+    used = np.zeros(max(_count(columns), shift + _count(rows)), bool)
+    used[color] = True
     name = np.where(used, np.cumsum(used) - 1, -1)
     n_columns = int(np.count_nonzero(used[: _count(columns)]))
     n_rows = int(np.count_nonzero(used)) - n_columns
@@ -183,9 +184,32 @@ def read_off(graph: Colorable, colors: np.ndarray) -> Coloring | None:
         _renamed(rows, row_name) if has_rows else None,
         n_columns,
         n_rows,
-        frozen(name[color]),
+        frozen(color if used.all() else name[color]),
         frozen(place),
         substitution,
+    )
+
+
+def distinct(pattern: Pattern, kind: str) -> Coloring:
+    """Every column has a color of its own, or every row if there are fewer and "bidirectional" allows it.
+
+    Each has an entry in `pattern`, but for the last column, where it holds a lower triangle.
+    """
+    m, n = pattern.shape
+    n -= pattern.symmetric and pattern.column_pointers[-2] == pattern.nnz
+    by_row = kind == "row" or (kind == "bidirectional" and m < n)
+    columns = np.full(pattern.shape[1], -1)
+    columns[:n] = -1 if by_row else np.arange(n)
+    rows = np.arange(m) if by_row else np.full(m, -1)
+    return Coloring(
+        pattern,
+        kind,
+        frozen(columns) if kind != "row" else None,
+        frozen(rows) if kind in ("row", "bidirectional") else None,
+        0 if by_row else n,
+        m if by_row else 0,
+        pattern.rows if by_row else pattern.columns,
+        pattern.columns if by_row else pattern.rows,
     )
 
 
@@ -193,6 +217,7 @@ def _readings(
     graph: Colorable, columns: np.ndarray, rows: np.ndarray, shift: int
 ) -> tuple[np.ndarray, np.ndarray, Substitution | None] | None:
     if graph.kind == "acyclic":
+        assert graph.entry is not None
         solved = native.read_by_substitution(graph.matrix, graph.entry, graph.pattern.nnz, columns)
         return None if solved is None else _substitution(*solved)
     read = native.read_directly(graph.matrix, rows, columns, shift, graph.is_symmetric)

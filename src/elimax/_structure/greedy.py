@@ -27,9 +27,7 @@ def greedy(graph: Colorable, order: str | np.ndarray) -> Coloring:
 
 def attempt(graph: Colorable, order: str | np.ndarray, most: int) -> Coloring | None:
     """The same, or None if the vertices take more than `most` colors."""
-    n = graph.vertices.size
-    if graph.is_complete:
-        return complete(graph)
+    n = graph.size
     if isinstance(order, np.ndarray):
         sequence = order
     elif order == "natural":
@@ -43,15 +41,3 @@ def attempt(graph: Colorable, order: str | np.ndarray, most: int) -> Coloring | 
     kind = _NATIVE.get(graph.kind, graph.kind)
     colors = native.color(graph.vertices, kind, sequence, left, most)
     return None if colors is None else read_off(graph, colors)
-
-
-def complete(graph: Colorable) -> Coloring:
-    """Every vertex has a color of its own; on the shorter side, if there are two."""
-    m, n = graph.pattern.shape
-    colors = np.arange(graph.vertices.size, dtype=np.int32)
-    if graph.kind == "bidirectional":
-        colors[n:] -= n
-        colors[slice(n, None) if n <= m else slice(0, n)] = -1
-    coloring = read_off(graph, colors)
-    assert coloring is not None
-    return coloring

@@ -2,8 +2,8 @@
 
 The columns of a stencil are the points of a lattice: index j stands for the coordinates (j // s) mod size,
 one for each of the strides s = 1, N, N M, ..., in whatever order the axes, or several unknowns at a point,
-are laid out. Offsets i - j that repeat betray the strides. A homomorphism from coordinates to an abelian group
-of k elements, such as
+are laid out. Offsets i - j that repeat betray the strides. A homomorphism from coordinates to an abelian
+group of k elements, such as
 
     (i + 2 j) mod 5    for the 5-point stencil         (i + 2 j + 3 k) mod 7    for the 7-point one,
 
@@ -13,6 +13,7 @@ on are those at corners, edges, faces and inside, as far as the coordinates are 
 is a proposal, to be checked against all of the pattern.
 """
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -23,6 +24,9 @@ from elimax._structure import _native_coloring as native
 from elimax._structure._native_coloring import Columns
 
 _MOST_OFFSETS = 128
+# More guesses at the coordinates, or more kinds of rows, betray a pattern that is no lattice.
+_MOST_CHARTS = 40
+_MOST_KINDS = 250
 _MOST_HOMOMORPHISMS = 150_000
 _MOST_AXES = 4
 # The coordinates that points are sampled at: so many at either end of an axis, twice as many in its middle.
@@ -75,17 +79,30 @@ def charts(rows: Columns) -> list[Chart]:
         return []
     distances = np.unique(np.abs(offsets))
     strides = [int(s) for s in distances if s > 1 and n % s == 0]
-    found = []
+    found: list[tuple[int, ...]] = []
     for length in range(min(_MOST_AXES, len(strides) + 1)):
         for chain in itertools.combinations(strides, length):
             if all(b % a == 0 for a, b in itertools.pairwise(chain)):
-                found.append(_chart(rows, (1, *chain)))
-    found.sort(key=lambda pair: pair[0])
-    return [chart for _, chart in found]
+                found.append((1, *chain))
+    drawn = []
+    for chain in found[:_MOST_CHARTS]:
+        guess = _chart(rows, chain)
+        if guess is not None:
+            drawn.append(guess)
+    drawn.sort(key=lambda guess: guess[0])
+    return [chart for _, chart in drawn]
 
 
-def proposals(chart: Chart, k: int, mutual: bool) -> Iterator[Proposal]:
-    """Every homomorphism to a group of k elements that sends no `mutual`, or no `own`, difference to zero."""
+@dataclasses.dataclass
+class Effort:
+    """How many products of coordinates and images are left to be computed."""
+
+    left: int
+
+
+def proposals(chart: Chart, k: int, mutual: bool, effort: Effort) -> Iterator[Proposal]:
+    """Every homomorphism to a group of k elements that sends no `mutual`, or no `own`, difference to zero, as
+    long as the effort lasts."""
     d = len(chart.strides)
     if k**d > _MOST_HOMOMORPHISMS:
         return
@@ -94,6 +111,9 @@ def proposals(chart: Chart, k: int, mutual: bool) -> Iterator[Proposal]:
         elements = np.stack(np.unravel_index(np.arange(k), moduli), axis=-1)
         images = np.stack(np.unravel_index(np.arange(k**d), (k,) * d), axis=-1)
         for difference in differences:
+            effort.left -= elements[0].size * images.size
+            if effort.left < 0:
+                return
             image = (difference[:, None] * elements[images]).sum(1) % moduli
             images = images[image.any(1)]
             if not images.size:
@@ -122,8 +142,9 @@ def _coordinates(
     return np.stack([points // s % size for s, size in zip(strides, sizes, strict=True)], axis=-1)
 
 
-def _chart(rows: Columns, strides: tuple[int, ...]) -> tuple[float, Chart]:
-    """The chart with these strides, and how far apart the points of a row are on it."""
+def _chart(rows: Columns, strides: tuple[int, ...]) -> tuple[float, Chart] | None:
+    """The chart with these strides, and how far apart the points of a row are on it, in the mean; None if
+    there are too many kinds of rows on it."""
     n = rows.shape[1]
     sizes = tuple(b // a for a, b in itertools.pairwise((*strides, n)))
     axes = [_ends_and_middle(size) * s for s, size in zip(strides, sizes, strict=True)]
@@ -135,21 +156,23 @@ def _chart(rows: Columns, strides: tuple[int, ...]) -> tuple[float, Chart]:
     start = np.concatenate([[0], np.cumsum(lengths)[:-1]])
     point = rows.rows[np.arange(row.size) + (rows.pointers[sample] - start)[row]]
     apart = _coordinates(point, strides, sizes) - _coordinates(sample[row], strides, sizes)
-    near = np.minimum(np.abs(apart), np.array(sizes) - np.abs(apart)).sum()
+    far = np.minimum(np.abs(apart), np.array(sizes) - np.abs(apart)).sum() / max(1, row.size)
     own, number = np.unique(apart, axis=0, return_inverse=True)
     number = number.reshape(-1)
     # Rows with the same differences are told by a sum of random weights, and looked at once.
     weight = np.random.default_rng(0).random(len(own))
     code = np.bincount(row, weight[number], minlength=sample.size)
     _, kinds = np.unique(code, return_index=True)
-    pairs: set[tuple[int, int]] = set()
+    if kinds.size > _MOST_KINDS or len(own) > _MOST_OFFSETS:
+        return None
+    together = np.zeros((len(own), len(own)), bool)
     for r in kinds:
-        of_row = np.unique(number[start[r] : start[r] + lengths[r]])
-        pairs.update(itertools.combinations(of_row.tolist(), 2))
-    first, second = np.array(sorted(pairs), np.int64).reshape(-1, 2).T
+        of_row = number[start[r] : start[r] + lengths[r]]
+        together[of_row[:, None], of_row] = True
+    first, second = np.nonzero(np.triu(together, 1))
     mutual = np.unique(own[second] - own[first], axis=0)
     own = own[own.any(1)]
-    return float(near), Chart(strides, sizes, sample, _small_first(own), _small_first(mutual))
+    return float(far), Chart(strides, sizes, sample, _small_first(own), _small_first(mutual))
 
 
 def _ends_and_middle(size: int) -> np.ndarray:
