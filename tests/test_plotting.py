@@ -34,7 +34,7 @@ def test_patterns_and_matrices():
         ax = ex.spy(what)
         assert np.array_equal(ink(ax), P.to_scipy().toarray())
     symmetric = ex.Pattern.from_coo([0, 2], [0, 1], (3, 3), symmetric=True)
-    figure, ax = plt.subplots()
+    ax = plt.figure().add_subplot()
     assert ex.spy(symmetric, ax) is ax
     assert np.array_equal(ink(ax), symmetric.to_general()[0].to_scipy().toarray())
     assert "3 entries" in ax.get_title()

@@ -1,4 +1,4 @@
-"""Patterns of derivatives as users ask for them: everywhere and at a point, for trees and shapes, verified."""
+"""Patterns of derivatives as users ask for them: everywhere, at a point, for trees and shapes, verified."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import elimax as ex
-from elimax._jacobian import patterns
+from elimax._jacobian import detection
 from elimax._primitive.define import is_traced
 
 N = 12
@@ -112,12 +112,18 @@ def test_what_is_dense():
 @pytest.fixture
 def incomplete(monkeypatch):
     """A rule that forgets: the pattern of every function is its diagonal."""
-    monkeypatch.setattr(patterns, "linear_pattern", lambda f, n, dtype: ex.Pattern.eye(n))
+    monkeypatch.setattr(detection, "linear_pattern", lambda f, n, dtype: ex.Pattern.eye(n))
 
 
 def test_missing_entries_are_an_error(incomplete):
     x = jnp.ones(N)
     message = r"the pattern that was found for the derivative of `stencil` lacks entries: row \d+"
+    for argument in (x, jax.ShapeDtypeStruct((N,), float)):
+        with pytest.raises(ValueError, match=message):
+            ex.jacobian_pattern(stencil, argument)
+        with pytest.raises(ValueError, match="lacks entries"):
+            ex.hessian_pattern(lambda x: jnp.sum(stencil(x)), argument)
+    assert ex.jacobian_pattern(stencil, x, verify=False) == ex.Pattern.eye(N)
     for make in (ex.jacfwd, ex.jacobian):
         with pytest.raises(ValueError, match=message):
             make(stencil)(x)

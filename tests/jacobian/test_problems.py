@@ -5,6 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import elimax as ex
+
+from ..helpers import assert_close
 from .oracle import pattern_of
 from .problems import PROBLEMS, brusselator, burgers, finite_volumes, heat, rosenbrock
 
@@ -45,3 +48,17 @@ def test_colors_are_no_fewer_than_the_entries_of_a_row():
     for problem in PROBLEMS:
         if problem.kind == "jacobian" and problem.colors is not None:
             assert problem.colors >= problem.pattern.sum(axis=1).max()
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: f"{problem.name} {problem.n}")
+def test_values_and_colors(problem):
+    """The sparse derivative is the dense one, from as few products as the closed form says."""
+    x = jnp.asarray(problem.x)
+    sparse, dense, kind = {
+        "jacobian": (ex.jacfwd, jax.jacfwd, "column"),
+        "hessian": (ex.hessian, jax.hessian, "star"),
+    }[problem.kind]
+    J = jax.jit(sparse(problem.function))(x)
+    assert_close(J.todense(), jax.jit(dense(problem.function))(x), 1e-12)
+    if problem.colors is not None:
+        assert ex.color(J.pattern, kind).num_colors <= problem.colors

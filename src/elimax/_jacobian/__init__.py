@@ -1,9 +1,9 @@
 """From a function to its sparse derivative: few products, and the entries that are read off them."""
 
-from elimax._jacobian.check import check_pattern as check_pattern
 from elimax._jacobian.jacobian import hessian as hessian
 from elimax._jacobian.jacobian import jacfwd as jacfwd
 from elimax._jacobian.jacobian import jacobian as jacobian
 from elimax._jacobian.jacobian import jacrev as jacrev
+from elimax._jacobian.patterns import check_pattern as check_pattern
 from elimax._jacobian.patterns import hessian_pattern as hessian_pattern
 from elimax._jacobian.patterns import jacobian_pattern as jacobian_pattern

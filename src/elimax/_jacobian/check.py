@@ -1,6 +1,5 @@
-"""Whether a pattern holds all of a derivative: one that was found, before it is used, or one asked about."""
+"""Whether a pattern holds all of a derivative: products of the function against the matrix it yields."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,14 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Inexact
 
-from elimax._jacobian.call import Argnums, Call, call_of
+from elimax._jacobian.call import Call
 from elimax._jacobian.evaluation import matrix_of, products
-from elimax._jacobian.patterns import found_pattern, name_of
 from elimax._jacobian.verification import differing_rows, probes
 from elimax._primitive.define import evaluate_now, runs_now
-from elimax._structure.color import color
 from elimax._structure.coloring import Coloring
-from elimax._structure.pattern import Pattern
 
 _PROBES = 3
 _CORRECT = "Correct `pattern`, or leave it out to have it found."
@@ -25,58 +21,15 @@ _REPORT = (
 )
 
 
-def check_pattern(
-    f: Callable[..., Any],
-    *args: Any,
-    pattern: Pattern | None = None,
-    argnums: Argnums = 0,
-    has_aux: bool = False,
-    holomorphic: bool = False,
-    **kwargs: Any,
-) -> None:
-    """Verifies a sparsity pattern by random probes.
-
-    Derivatives of the function along vectors without structure are compared with products of the matrix that
-    is read off by this pattern.
-
-    **Arguments:**
-
-    - `f`, `args`, `kwargs`, `argnums`, `has_aux`, `holomorphic`: as for `elimax.jacobian_pattern`; the point
-        at which it is verified, or two random ones if only shapes are given.
-    - `pattern`: of the Jacobian; or, if it is symmetric and `f` has one value, of the Hessian; the one that
-        `elimax.jacobian_pattern` finds if None.
-
-    **Raises:** `ValueError` naming the first row in which an entry is missing that is not zero here, or if
-    the pattern has another shape; `TypeError` where the function cannot be evaluated: it closes over traced
-    values, or fails at random points.
-
-    **Cost:** one product for each color of the pattern, and three for the probes.
-    """
-    if pattern is not None and not isinstance(pattern, Pattern):
-        raise TypeError(f"`pattern` must be a Pattern, got {type(pattern).__name__}")
-    call = call_of(f, args, kwargs, argnums, has_aux=has_aux, holomorphic=holomorphic)
-    is_hessian = pattern is not None and pattern.symmetric and call.rows.size == 1
-    call = call.gradient() if is_hessian else call
-    shape = (call.rows.size, call.columns.size)
-    if pattern is None:
-        pattern = found_pattern(call, f"the Jacobian of {name_of(f)}")
-    elif pattern.shape != shape:
-        raise ValueError(
-            f"`pattern` must have the shape of the derivative, {shape}, got {pattern.shape}"
-        )
-    coloring = color(pattern, "star" if is_hessian else "column")
-    if not verify(call, coloring, is_given=True, name=name_of(f)):
-        raise TypeError(
-            f"{name_of(f)} cannot be evaluated here: it closes over traced values, or fails at random "
-            "points; call check_pattern outside of jit, with arrays"
-        )
-
-
-def verify(call: Call, coloring: Coloring, *, is_given: bool, name: str) -> bool:
+def verified(call: Call, coloring: Coloring, *, is_given: bool, name: str) -> bool:
     """Compares the matrix that is read off with products of the function; False if it cannot be run now.
 
     **Raises:** `ValueError` naming the first row in which an entry is missing.
     """
+
+    m, n = coloring.pattern.shape
+    if not coloring.pattern.symmetric and coloring.pattern.nnz == m * n:
+        return True  # nothing can be missing
 
     def check(x: Any, others: Any, vectors: Inexact[Array, "probes size"]) -> tuple[Any, Any]:
         columns, rows, _ = products(call, x, others, coloring)

@@ -1,21 +1,13 @@
-"""Where the derivatives of a function have their nonzeros, from its program."""
+"""Patterns of derivatives, to be asked for and to be checked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import jax
-
-from elimax._jacobian.call import Argnums, Call, call_of
-from elimax._jacobian.modes import has_forward_rules
-from elimax._jacobian.settle import settle
-from elimax._jacobian.sparsity import linear_pattern
+from elimax._jacobian.call import Argnums, call_of
+from elimax._jacobian.check import verified
+from elimax._jacobian.detection import found_pattern, name_of, symmetric_part
+from elimax._structure.color import color
 from elimax._structure.pattern import Pattern
-
-_REASON = (
-    "it may read entries whose positions are not known when it is traced (arrays of indices that are "
-    "arguments)"
-)
-_ADVICE = "close over index arrays, or pass pattern=P, for P an elimax.Pattern"
 
 
 def jacobian_pattern(
@@ -25,6 +17,7 @@ def jacobian_pattern(
     has_aux: bool = False,
     holomorphic: bool = False,
     local: bool = False,
+    verify: bool = True,
     **kwargs: Any,
 ) -> Pattern:
     """Where the Jacobian of a function can be nonzero.
@@ -40,10 +33,12 @@ def jacobian_pattern(
     - `argnums`, `has_aux`, `holomorphic`: as for `jax.jacobian`.
     - `local`: the pattern at this point, instead of one that is valid for all values: of each branch that
         depends on values, only the one that is taken counts, and factors that are zero here count as zero.
+    - `verify`: compare the matrix that this pattern yields with three products of the function, at the point
+        of the call or at two random ones, if the function can be run there. That compiles the function.
 
     **Raises:** `TypeError` for arguments or results that are not of floating-point numbers; `ValueError` if
-    the pattern cannot be found and a dense one would have more than 2^24 entries, or, with `local`, if only
-    shapes are given or values are traced.
+    the pattern cannot be found and a dense one would have more than 2^24 entries, with `verify` if an entry
+    is missing, and, with `local`, if only shapes are given or values are traced.
 
     **Warns:** `UserWarning` if the Jacobian is taken to be dense, and naming each primitive that has no rule:
     each of its results is taken to depend on all that its operands do. Nothing is ever missing.
@@ -54,7 +49,10 @@ def jacobian_pattern(
     *Evaluating Derivatives*, section 7.1), so that custom derivative rules and `stop_gradient` are respected.
     """
     call = call_of(f, args, kwargs, argnums, has_aux=has_aux, holomorphic=holomorphic)
-    return found_pattern(call, f"the Jacobian of {name_of(f)}", local=local)
+    pattern = found_pattern(call, f"the Jacobian of {name_of(f)}", local=local)
+    if verify:
+        verified(call, color(pattern), is_given=False, name=name_of(f))
+    return pattern
 
 
 def hessian_pattern(
@@ -64,6 +62,7 @@ def hessian_pattern(
     has_aux: bool = False,
     holomorphic: bool = False,
     local: bool = False,
+    verify: bool = True,
     **kwargs: Any,
 ) -> Pattern:
     """Where the Hessian of a function with one value can be nonzero: a symmetric pattern.
@@ -73,49 +72,55 @@ def hessian_pattern(
     **Raises:** `ValueError` if `f` returns more than one number.
     """
     call = call_of(f, args, kwargs, argnums, has_aux=has_aux, holomorphic=holomorphic)
-    return symmetric_part(
-        found_pattern(call.gradient(), f"the Hessian of {name_of(f)}", local=local)
-    )
+    gradient = call.gradient()
+    pattern = symmetric_part(found_pattern(gradient, f"the Hessian of {name_of(f)}", local=local))
+    if verify:
+        verified(gradient, color(pattern, "star"), is_given=False, name=name_of(f))
+    return pattern
 
 
-def found_pattern(call: Call, name: str, *, local: bool = False) -> Pattern:
-    """That of the derivative of `call`, or a dense one; `name` is the matrix, for messages."""
-    if local and not call.is_concrete:
+def check_pattern(
+    f: Callable[..., Any],
+    *args: Any,
+    pattern: Pattern | None = None,
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    **kwargs: Any,
+) -> None:
+    """Verifies a sparsity pattern by random probes.
+
+    Derivatives of the function along vectors without structure are compared with products of the matrix that
+    is read off by this pattern.
+
+    **Arguments:**
+
+    - `f`, `args`, `kwargs`, `argnums`, `has_aux`, `holomorphic`: as for `elimax.jacobian_pattern`; the point
+        at which it is verified, or two random ones if only shapes are given.
+    - `pattern`: of the Jacobian; or, if it is symmetric and `f` has one value, of the Hessian; the one that
+        `elimax.jacobian_pattern` finds if None.
+
+    **Raises:** `ValueError` naming the first row in which an entry is missing that is not zero here, or if
+    the pattern has another shape; `TypeError` where the function cannot be evaluated: it closes over traced
+    values, or fails at random points.
+
+    **Cost:** one product for each color of the pattern, and three for the probes.
+    """
+    if pattern is not None and not isinstance(pattern, Pattern):
+        raise TypeError(f"`pattern` must be a Pattern, got {type(pattern).__name__}")
+    call = call_of(f, args, kwargs, argnums, has_aux=has_aux, holomorphic=holomorphic)
+    is_hessian = pattern is not None and pattern.symmetric and call.rows.size == 1
+    call = call.gradient() if is_hessian else call
+    shape = (call.rows.size, call.columns.size)
+    if pattern is None:
+        pattern = found_pattern(call, f"the Jacobian of {name_of(f)}")
+    elif pattern.shape != shape:
         raise ValueError(
-            "local=True asks for the pattern at a point, but some argument is traced or only a shape; call "
-            "it with arrays, outside of jit, or ask for the pattern that is valid everywhere"
+            f"`pattern` must have the shape of the derivative, {shape}, got {pattern.shape}"
         )
-    found: list[Pattern | None] = []
-    if local:
-        found.append(_pattern_at(call, call.x, call.others))
-    else:
-
-        def trace(x: Any, others: Sequence[Any]) -> None:
-            found.append(_pattern_at(call, x, others))
-
-        jax.make_jaxpr(trace)(*call.structs)
-    return settle(found[0], (call.rows.size, call.columns.size), name, _REASON, _ADVICE)
-
-
-def _pattern_at(call: Call, x: Any, others: Sequence[Any]) -> Pattern | None:
-    def value(x: Any) -> Any:
-        return call.function(x, others)[0]
-
-    if has_forward_rules(call):
-        return linear_pattern(
-            lambda t: jax.jvp(value, (x,), (t,))[1], call.columns.size, call.columns.dtype
+    coloring = color(pattern, "star" if is_hessian else "column")
+    if not verified(call, coloring, is_given=True, name=name_of(f)):
+        raise TypeError(
+            f"{name_of(f)} cannot be evaluated here: it closes over traced values, or fails at random "
+            "points; call check_pattern outside of jit, with arrays"
         )
-    transposed = linear_pattern(
-        lambda y: jax.vjp(value, x)[1](y)[0], call.rows.size, call.rows.dtype
-    )
-    return None if transposed is None else transposed.transpose()[0]
-
-
-def symmetric_part(pattern: Pattern) -> Pattern:
-    """The lower triangle of what a pattern and its transpose share: both hold all of a symmetric matrix."""
-    mirrored = pattern.transpose()[0]
-    return (pattern if pattern == mirrored else pattern.intersection(mirrored)).lower()[0]
-
-
-def name_of(f: Callable[..., Any]) -> str:
-    return f"`{getattr(f, '__name__', type(f).__name__)}`"

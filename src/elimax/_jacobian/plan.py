@@ -15,11 +15,11 @@ from typing import Any, Literal
 import numpy as np
 
 from elimax._jacobian.call import Call
-from elimax._jacobian.check import verify
+from elimax._jacobian.check import verified
 from elimax._jacobian.compressed import ChunkSize
+from elimax._jacobian.detection import found_pattern, name_of, symmetric_part
 from elimax._jacobian.evaluation import matrix_of, products
 from elimax._jacobian.modes import has_forward_rules, has_reverse_rules
-from elimax._jacobian.patterns import found_pattern, name_of, symmetric_part
 from elimax._jacobian.verification import markable, marked
 from elimax._structure.color import color
 from elimax._structure.coloring import Coloring
@@ -97,7 +97,7 @@ def _make(f: Callable[..., Any], call: Call, request: Request) -> Plan:
     coloring = _coloring(f, call, request)
     if request.verify is False or (is_given and request.verify is None):
         return Plan(coloring, True)
-    is_checked = verify(call, coloring, is_given=is_given, name=name_of(f))
+    is_checked = verified(call, coloring, is_given=is_given, name=name_of(f))
     if not is_checked and coloring.pattern.nnz == 0:
         pattern = markable(coloring.pattern)
         coloring = color(pattern, coloring.kind)
