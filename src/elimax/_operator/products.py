@@ -14,7 +14,7 @@ _REASON = (
     "it may read entries whose positions are not known when it is traced (arrays of indices that it closes "
     "over are arguments of lineax's jit)"
 )
-_ADVICE = "tag it with its pattern, tags=P, pass pattern=P, or use elimax.materialise(operator), outside of jit"
+_ADVICE = "tag it with its pattern, tags=P, pass pattern=P, or materialise it outside of jit"
 
 
 def product_of(operator: lx.AbstractLinearOperator) -> Product:
