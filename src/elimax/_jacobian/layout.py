@@ -69,8 +69,12 @@ class Layout:
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Layout) and self.key == other.key)
 
-    def __hash__(self) -> int:
+    @functools.cached_property
+    def _hash(self) -> int:
         return hash(self.key)
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def constant(self) -> "Layout":
@@ -141,6 +145,12 @@ def dense(out_shape: Sequence[int], in_shape: Sequence[int]) -> Layout:
     """Every element depends on every element."""
     shape = (*out_shape, *in_shape)
     return layout(out_shape, in_shape, shape, list(range(len(shape))))
+
+
+def empty(out_shape: Sequence[int], in_shape: Sequence[int]) -> Layout:
+    """Nothing depends on anything."""
+    nowhere = np.zeros(0, np.int64)
+    return layout(out_shape, in_shape, (0,), [(0, nowhere)] * (len(out_shape) + len(in_shape)))
 
 
 def from_coordinates(

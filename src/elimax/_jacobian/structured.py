@@ -117,6 +117,13 @@ class StructuredTensor:
         value = jnp.broadcast_to(_array(self.value, self.dtype), self.layout.sizes)
         return SparseMatrix(pattern, scatter(value.reshape(-1), place))
 
+    def materialized(self) -> "StructuredTensor":
+        """The same tensor, whose value is an array even if it is one number."""
+        value = self.value
+        if _is_number(value):
+            value = jnp.full(self.layout.lengths, value, self.dtype)
+        return StructuredTensor(self.layout, value, self.dtype)
+
     def coordinates(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns of the entries in the matrix of the raveled arrays, in the order of the values."""
         L = self.layout
