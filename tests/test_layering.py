@@ -86,6 +86,18 @@ FLOORS = {
     "_jacobian.moving_rules": 53,
     "_jacobian.uniting_rules": 53,
     "_jacobian.sparsity": 54,
+    "_jacobian.layout": 51,
+    "_jacobian.layout_algebra": 52,
+    "_jacobian.structured": 53,
+    "_jacobian.call": 53,
+    "_jacobian.moving_partials": 54,
+    "_jacobian.colored_partial": 55,
+    "_jacobian.partial": 56,
+    "_jacobian.graph": 57,
+    "_jacobian.problem": 58,
+    "_jacobian.elimination": 58,
+    "_jacobian.elimination_search": 59,
+    "_jacobian.jacve": 60,
     # the faces to lineax
     "_operator.space": 60,
     "_operator.sparse": 61,
@@ -115,6 +127,7 @@ FLOORS = {
     "adapters.pardiso": 91,
     "adapters.pyamg": 91,
     "adapters.superlu": 91,
+    "plotting": 91,
 }
 # The packages a module may take from JAX's extension interfaces.
 JAX_INTERNALS = {

@@ -5,6 +5,7 @@
     ex.ldl(A), ex.lu(A), ex.least_squares(A)  symmetric indefinite; general; of any shape
     F.solve(b), F.logdet(), F.selected_inverse(), F.inverse_diagonal(), F.half_solve(z), F.L
     lx.linear_solve(operator, b, ex.SparseLU()) solvers for lineax, optimistix and diffrax
+    ex.jacve(f, order="markowitz")(x)         a Jacobian by vertex elimination, in any order
 
 Everything jits, vmaps and differentiates to every order, in both modes, with respect to `A.values`.
 
@@ -32,6 +33,9 @@ from elimax._factor import lu as lu
 from elimax._factor import selected_inverse as selected_inverse
 from elimax._factor import slogdet as slogdet
 from elimax._factor import solve as solve
+from elimax._jacobian.elimination_search import elimination_order as elimination_order
+from elimax._jacobian.jacve import jacve as jacve
+from elimax._jacobian.problem import computational_graph as computational_graph
 from elimax._least_squares import LeastSquares as LeastSquares
 from elimax._least_squares import least_squares as least_squares
 from elimax._least_squares import lstsq as lstsq

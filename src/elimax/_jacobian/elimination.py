@@ -1,15 +1,15 @@
-"""Vertex elimination on layouts: what is multiplied and added in which order, and how many operations it takes.
+"""Vertex elimination on layouts: what is multiplied and added in which order, and what it costs.
 
-Eliminating a variable v connects each u that it is differentiated by to each w that is differentiated by it:
-the edge from u to w gains the product of those from v to w and from u to v. When only inputs and outputs are
-left, edges are blocks of the Jacobian (Griewank and Walther, Evaluating Derivatives, 2008, chapters 9 and 10).
-The order is free, and decides the cost; to find the best one is NP-complete.
+Eliminating a variable v connects each u that it is differentiated by to each w that is differentiated by
+it: the edge from u to w gains the product of those from v to w and from u to v. When only inputs and outputs
+are left, edges are blocks of the Jacobian (Griewank and Walther, Evaluating Derivatives, 2008, chapters 9
+and 10). The order is free, and decides the cost; to find the best one is NP-complete.
 
 A product of scalars is one multiplication, whatever the factors, so that eliminating a vertex of a scalar
 program costs its predecessors times its successors; a product that falls onto an edge that there is already
 is one addition. An output that others are computed from is eliminated as an intermediate, and its edges stay
-as those of the output, which costs nothing. Of structured tensors, the values that are multiplied and added up
-are counted.
+as those of the output, which costs nothing. Of structured tensors, the values that are multiplied and added
+up are counted.
 """
 
 import dataclasses
@@ -108,7 +108,10 @@ class Elimination:
     def fill(self, vertex: int) -> int:
         """Edges that eliminating a vertex now would create."""
         return sum(
-            w not in self.out[u] for v in self.groups[vertex] for u in self.into[v] for w in self.out[v]
+            w not in self.out[u]
+            for v in self.groups[vertex]
+            for u in self.into[v]
+            for w in self.out[v]
         )
 
     def neighbors(self, vertex: int) -> set[int]:
@@ -144,7 +147,7 @@ class Program:
 
     **Attributes:**
 
-    - `order_counts`: for every vertex, in the order of elimination, its number, multiplications and additions.
+    - `order_counts`: for every vertex, in order, its number, multiplications and additions.
     """
 
     merges: list[Sum | None]
@@ -217,19 +220,17 @@ def min_fill(elimination: Elimination, vertex: int) -> tuple[int, ...]:
 GREEDY: dict[str, Cost] = {"markowitz": markowitz, "minfill": min_fill}
 
 
-def resolve_order(
-    order: str | Sequence[int], graph: ComputationalGraph, plans: Plans
-) -> list[int]:
+def resolve_order(order: str | Sequence[int], graph: ComputationalGraph, plans: Plans) -> list[int]:
     """The vertices to eliminate, in order.
 
     **Arguments:**
 
-    - `order`: "fwd" or "forward", "rev" or "reverse", "markowitz", "minfill", or a sequence with the number of
-        every vertex that is to be eliminated; equations that are pruned, or that outputs alone come from, may
-        be in it or not.
+    - `order`: "fwd" or "forward", "rev" or "reverse", "markowitz", "minfill", or a sequence with the number
+        of every vertex that is to be eliminated; equations that are pruned, or that outputs alone come from,
+        may be in it or not.
 
-    **Raises:** `ValueError` listing what is missing, unknown or repeated, or for another name; `TypeError` for
-    what is neither a name nor a sequence of integers.
+    **Raises:** `ValueError` listing what is missing, unknown or repeated, or for another name; `TypeError`
+    for what is neither a name nor a sequence of integers.
     """
     needed = list(graph.intermediates)
     if isinstance(order, str):
@@ -246,7 +247,9 @@ def resolve_order(
         given = [int(k) for k in order]
         exact = all(k == x for k, x in zip(given, order, strict=True))
     except (TypeError, ValueError) as error:
-        raise TypeError(f"`order` must be a name or a sequence of integers, got {order!r}") from error
+        raise TypeError(
+            f"`order` must be a name or a sequence of integers, got {order!r}"
+        ) from error
     if not exact:
         raise TypeError(f"`order` must be a name or a sequence of integers, got {order!r}")
     seen: set[int] = set()
@@ -258,7 +261,8 @@ def resolve_order(
         listed = "; ".join(f"{word}: {_listed(ks)}" for word, ks in wrong.items() if ks)
         raise ValueError(
             f"`order` must have each vertex that is to be eliminated once, of the {len(graph.vertices)} "
-            f"equations of the program, numbered from 1; {listed}. ex.computational_graph(f, *args) prints them"
+            f"equations of the program, numbered from 1; {listed}. ex.computational_graph(f, *args) prints "
+            "the equations"
         )
     return [k for k in given if k in graph.intermediates]
 

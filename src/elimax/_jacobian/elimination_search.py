@@ -12,15 +12,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-from elimax._jacobian.elimination import (
-    GREEDY,
-    Elimination,
-    Plans,
-    greedy,
-    program,
-)
+from elimax._jacobian.elimination import GREEDY, Elimination, Plans, program, resolve_order
 from elimax._jacobian.graph import ComputationalGraph, copy_of
 from elimax._jacobian.layout import SCALAR
+from elimax._jacobian.problem import Problem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +42,6 @@ class EliminationOrder:
 class _Graph(Protocol):
     """A graph that forgets nothing: eliminating makes another one."""
 
-    vertices: Sequence[int]
     separable: bool  # whether what is left does not depend on the order
 
     def start(self) -> Any: ...
@@ -62,7 +56,6 @@ class _ScalarGraph:
 
     def __init__(self, graph: ComputationalGraph) -> None:
         groups = graph.intermediates
-        self.vertices = list(groups)
         inner = [v for variables in groups.values() for v in variables]
         number = {v: k for k, v in enumerate(inner)}
         edges = {(u, w) for u, w, _ in graph.layouts}
@@ -115,7 +108,6 @@ class _StructuredGraph:
     def __init__(self, graph: ComputationalGraph, plans: Plans) -> None:
         self._graph = graph
         self._plans = plans
-        self.vertices = list(graph.intermediates)
 
     def start(self) -> Elimination:
         return Elimination(self._graph, self._plans)
@@ -192,9 +184,10 @@ def _moved(order: list[int], rng: random.Random) -> tuple[int, list[int]]:
 
 
 def _anneal(
-    graph: _Graph, start: Sequence[int], budget: float, temperatures: tuple[float, float], seed: int
+    graph: _Graph, start: Sequence[int], budget: float, heat: tuple[float, float], seed: int
 ) -> list[int]:
-    """Random moves; one that costs more is accepted with a probability that falls with the temperature.
+    """Random moves; one that costs more is accepted with a probability that falls with the temperature, which
+    goes geometrically from the first to the second multiple of what a vertex costs on average.
 
     **Source:** Kirkpatrick, Gelatt, Vecchi, Optimization by simulated annealing, Science 220 (1983).
     """
@@ -203,15 +196,69 @@ def _anneal(
     rng = random.Random(seed)
     search = _Search(graph, start)
     best, best_total = list(search.order), search.total
-    total = best_total
     used = _budget(budget, lambda: search.evaluations)
-    hot, cold = temperatures
+    hot, cold = (h * max(1, best_total) / len(start) for h in heat)
     while (share := used()) < 1:
         temperature = hot * (cold / hot) ** share if hot else 0.0
-        for _ in range(50):
-            first, vertices = _moved(search.order, rng)
-            if search.attempt(first, vertices, -temperature * math.log(1 - rng.random())):
-                total = search.total
-                if total < best_total:
-                    best, best_total = list(search.order), total
+        first, vertices = _moved(search.order, rng)
+        if search.attempt(first, vertices, -temperature * math.log(1 - rng.random())):
+            total = search.total
+            if total < best_total:
+                best, best_total = list(search.order), total
     return best
+
+
+_HEAT = {"local": (0.0, 0.0), "annealing": (0.8, 0.05)}
+_EVALUATIONS = {True: 200_000, False: 2_000}  # of scalar programs, and of others
+
+
+def elimination_order(
+    f: Callable[..., Any],
+    *args: Any,
+    method: str = "annealing",
+    budget: int | float | None = None,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    seed: int = 0,
+) -> EliminationOrder:
+    """An order of elimination with few multiplications, for `ex.jacve(f, order)` with the same arguments.
+
+    **Arguments:**
+
+    - `f`, `argnums`, `has_aux`: as for `ex.jacve`.
+    - `args`: arguments of `f`, or their shapes and dtypes (`jax.ShapeDtypeStruct`).
+    - `method`: "markowitz" and "minfill" are the greedy rules of `ex.jacve`; "local" and "annealing" start
+        from the best of these and of the orders of the program, and move vertices: where that costs no more,
+        or by simulated annealing.
+    - `budget`: of "local" and "annealing": moves that are tried if it is an integer, else seconds. By default
+        200,000 for scalar programs (ten seconds for a hundred equations), 2,000 for others.
+    - `seed`: of the moves; the same seed, with a budget of moves, finds the same order everywhere.
+
+    **Returns:** the order with its operation counts. It holds plain integers, to be saved and used again for
+    the same program.
+
+    **Raises:** `ValueError` for another method; what `ex.jacve` does.
+
+    **Cost:** of a move, one elimination of the vertices that it passes; of structured programs, of all that
+    come after it.
+
+    **Source:** Griewank and Walther, Evaluating Derivatives (2008), section 10.1 (Markowitz's rule); the
+    problem is NP-complete: Naumann, Mathematical Programming 112 (2008).
+    """
+    if method not in (*GREEDY, *_HEAT):
+        known = ", ".join(f'"{name}"' for name in (*GREEDY, *_HEAT))
+        raise ValueError(f"`method` must be one of {known}, got {method!r}")
+    graph = Problem(f, args, {}, argnums, has_aux).graph
+    plans = Plans()
+    names = [method] if method in GREEDY else [*GREEDY, "fwd", "rev"]
+    starts = [resolve_order(name, graph, plans) for name in names]
+    made = [program(graph, order, plans).counts for order in starts]
+    best = min(range(len(starts)), key=lambda k: made[k]["num_muls"])
+    order = starts[best]
+    if method in _HEAT:
+        scalar = all(L == SCALAR for _, _, L in graph.layouts)
+        searched = _ScalarGraph(graph) if scalar else _StructuredGraph(graph, plans)
+        moves = _EVALUATIONS[scalar] if budget is None else budget
+        order = _anneal(searched, order, moves, _HEAT[method], seed)
+    counts = program(graph, order, plans).counts
+    return EliminationOrder(tuple(order), counts["num_muls"], counts["num_adds"])

@@ -55,7 +55,7 @@ class ComputationalGraph:
     """What `computational_graph` returns: vertices are the equations of the program, numbered from 1.
 
     `print` shows every equation with its number, its shapes, and the vertices that its result is
-    differentiated by; `draw` draws them.
+    differentiated by; `elimax.plotting.draw_graph` draws them.
 
     **Attributes:**
 
@@ -107,7 +107,7 @@ class ComputationalGraph:
 
     @functools.cached_property
     def targets(self) -> dict[int, int]:
-        """For every output that depends on an input, the node where its derivatives end: itself, or a copy."""
+        """For every output that depends on an input, where its derivatives end: itself, or a copy."""
         starts = {edge.ends[0] for edge in self.edges} | set(self.inputs)
         ends = {edge.ends[1] for edge in self.edges} | set(self.inputs)
         return {
@@ -158,8 +158,9 @@ def _type(aval: Any) -> str:
 def trace(
     function: Callable[..., Any], arguments: Sequence[Any], differentiated: Sequence[int]
 ) -> ComputationalGraph:
-    """The graph of a function of arrays that returns two lists of arrays, by some of its arguments; the second
-    list is not differentiated.
+    """The graph of a function of arrays that returns two lists of arrays, by some of its arguments.
+
+    The second list is not differentiated.
 
     Integer arguments that are not traced count as constants, so that what they index has a fixed structure.
 
@@ -209,7 +210,7 @@ class _Builder:
         names: dict[Any, int] = dict(zip(jaxpr.invars, arguments, strict=True))
         for v, x in zip(jaxpr.constvars, consts, strict=True):
             names[v] = self.constant(v.aval, x)
-        stack = [(iter(jaxpr.eqns), names, None)]
+        stack: list[tuple[Any, dict[Any, int], Any]] = [(iter(jaxpr.eqns), names, None)]
         while stack:
             equations, names, after = stack[-1]
             equation = next(equations, None)
@@ -245,10 +246,9 @@ class _Builder:
             tuple(v.aval for v in equation.invars),
             tuple(v.aval for v in equation.outvars),
             known,
+            tuple(operands.index(v) for v in operands),
         )
-        self.vertices.append(
-            Vertex(len(self.vertices) + 1, call, tuple(operands), tuple(results))
-        )
+        self.vertices.append(Vertex(len(self.vertices) + 1, call, tuple(operands), tuple(results)))
         if any(x is None for x in known) or equation.effects:
             return
         if sum(math.prod(x.shape) for x in call.results) > _FOLDED:

@@ -122,7 +122,9 @@ def layout(
         None if n == 1 or at is None else (at, None) if isinstance(at, int) else at
         for n, at in zip(shape, on, strict=True)
     ]
-    used = sorted({at[0] for at in attached if at is not None} | {k for k, n in enumerate(sizes) if not n})
+    used = sorted(
+        {at[0] for at in attached if at is not None} | {k for k, n in enumerate(sizes) if not n}
+    )
     if any(n > 1 for k, n in enumerate(sizes) if k not in used):
         raise ValueError(f"index axes {sizes} with nothing attached: {attached}")
     lengths = sizes if lengths is None else lengths

@@ -1,6 +1,7 @@
 """Products and sums of layouts: which values meet, where the results lie, and how many operations that takes.
 
-Nothing here looks at numbers. A plan tells how values are read, multiplied and added; `structured.py` does so.
+Nothing here looks at numbers. A plan tells how values are read, multiplied and added; `structured.py` does
+so.
 """
 
 import dataclasses
@@ -10,7 +11,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from elimax._jacobian.layout import Attachment, Layout, coordinates_of, factored, keys, layout, unraveled
+from elimax._jacobian.layout import (
+    Attachment,
+    Layout,
+    coordinates_of,
+    factored,
+    keys,
+    layout,
+    unraveled,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,16 +161,16 @@ def product(L: Layout, R: Layout) -> Product:
     letters_left = [k for k, j in enumerate(joints) if j.left is not None]
     letters_right = [k for k, j in enumerate(joints) if j.right is not None]
     left = _reading(
-        L, [joints[k].left or () for k in letters_left], [joints[k].left_index for k in letters_left]
+        L,
+        [joints[k].left or () for k in letters_left],
+        [joints[k].left_index for k in letters_left],
     )
     right = _reading(
         R,
         [joints[k].right or () for k in letters_right],
         [joints[k].right_index for k in letters_right],
     )
-    plan = Product(
-        tuple(joints), left, right, tuple(letters_left), tuple(letters_right), L, 0, 0
-    )
+    plan = Product(tuple(joints), left, right, tuple(letters_left), tuple(letters_right), L, 0, 0)
     sizes: list[int] = []
     lengths: list[int] = []
     on: list[Attachment | None] = [None] * len(shape)
@@ -334,7 +343,7 @@ def add(L: Layout, R: Layout) -> Sum:
 
 
 def _placed(found: np.ndarray, union: np.ndarray) -> np.ndarray | None:
-    """Where in `found`, which lies within the sorted `union`, each of its elements is; -1 for those without."""
+    """Where in `found`, within the sorted `union`, each element of that is; -1 for those it lacks."""
     index = np.full(union.size, -1)
     index[np.searchsorted(union, found)] = np.arange(found.size)
     return _none_if_all(index, found.size)
@@ -346,11 +355,11 @@ def _differences(
     """Pairs of equal index axes; the other index axes of both, and the axes on those."""
     alike = []
     for k in range(len(L.sizes)):
-        axes = L.on(k)
-        at = R.attached[axes[0]] if axes else None
-        if at is None or L.sizes[k] != R.sizes[at[0]] or R.on(at[0]) != axes:
+        on = L.on(k)
+        at = R.attached[on[0]] if on else None
+        if at is None or L.sizes[k] != R.sizes[at[0]] or R.on(at[0]) != on:
             continue
-        if all(_same(_map(L, a), _map(R, a)) for a in axes):
+        if all(_same(_map(L, a), _map(R, a)) for a in on):
             alike.append((k, at[0]))
     left, right = {k for k, _ in alike}, {k for _, k in alike}
     left_rest = [k for k in range(len(L.sizes)) if k not in left]

@@ -293,9 +293,7 @@ def _merge(value: Array, axis: int, joint: Joint) -> Array:
     if joint.size > _INLINE and np.dtype(value.dtype).name in DTYPES:
         target = IndexMap(places, n)
         return _along(lambda x: scatter(x, target), value, axis)
-    by_axis = jax.ops.segment_sum(
-        jnp.moveaxis(value, axis, 0), places, n, indices_are_sorted=True
-    )
+    by_axis = jax.ops.segment_sum(jnp.moveaxis(value, axis, 0), places, n, indices_are_sorted=True)
     return jnp.moveaxis(by_axis, 0, axis)
 
 
@@ -307,9 +305,7 @@ def _along(function: Callable[[Array], Array], value: Array, axis: int) -> Array
     return jnp.moveaxis(done.reshape(*moved.shape[:-1], -1), -1, axis)
 
 
-def _squeezed(
-    value: Any, letters: Sequence[int], lengths: Sequence[int]
-) -> tuple[list[int], Any]:
+def _squeezed(value: Any, letters: Sequence[int], lengths: Sequence[int]) -> tuple[list[int], Any]:
     """Without the axes along which the value is constant."""
     if _is_number(value):
         return [], value
