@@ -15,6 +15,7 @@ PAGES = [
     "docs/optimistix.md",
     "docs/diffrax.md",
     "docs/external_solvers.md",
+    "docs/vertex_elimination.md",
 ]
 # One thread of BLAS: many that wait for each other would take longer than all the rest.
 ENVIRONMENT = os.environ | {"OPENBLAS_NUM_THREADS": "1"}

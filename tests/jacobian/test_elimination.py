@@ -277,6 +277,8 @@ def test_arguments_that_are_wrong_say_how():
         ex.jacve(lambda x: x.astype(int))(jnp.ones(2))
     with pytest.raises(TypeError, match="each differentiated argument .* got dtype complex128"):
         ex.jacve(lambda x: x * 2)(1j)
+    with pytest.raises(TypeError, match="equation 1, `fft`, computes with complex numbers"):
+        ex.jacve(lambda x: jnp.abs(jnp.fft.rfft(x)))(jnp.ones(4))
     with pytest.raises(ValueError, match="`argnums` has 2, but there are 1 positional arguments"):
         ex.jacve(jnp.sin, argnums=2)(1.0)
     with pytest.raises(TypeError, match="`argnums` must be integers, got 'x'"):

@@ -164,6 +164,8 @@ def trace(
 
     Integer arguments that are not traced count as constants, so that what they index has a fixed structure.
 
+    **Raises:** `TypeError` naming an equation that computes with complex numbers between them.
+
     **Cost:** one trace of the function; no numbers are computed, but those of constant indices.
     """
     jaxpr, (differentiable, _) = jax.make_jaxpr(function, return_shape=True)(*arguments)
@@ -263,6 +265,14 @@ def _inexact(aval: Any) -> bool:
     return jnp.issubdtype(aval.dtype, np.inexact)
 
 
+def _check_real(x: Vertex, *avals: Any) -> None:
+    if any(jnp.issubdtype(aval.dtype, np.complexfloating) for aval in avals):
+        raise TypeError(
+            f"jacve: equation {x.number}, `{x.call.name}`, computes with complex numbers, whose derivatives "
+            "are not products of partials in general; use jax.jacobian for this function"
+        )
+
+
 def _edges(vertices: list[Vertex], inputs: list[int], outputs: list[int]) -> list[Edge]:
     """Those on a path from an input to an output, in the order of the program."""
     useful = set(outputs)
@@ -279,6 +289,7 @@ def _edges(vertices: list[Vertex], inputs: list[int], outputs: list[int]) -> lis
             for k, u in enumerate(x.operands):
                 if u not in active or not _inexact(x.call.operands[k]):
                     continue
+                _check_real(x, x.call.operands[k], x.call.results[r])
                 entry = partial(x.call, k, r)
                 if entry is not None:
                     found.append(Edge(x, k, r, entry))

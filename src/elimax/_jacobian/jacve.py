@@ -47,7 +47,7 @@ def jacve(
     arrays those are counted that the structured products and sums take. Elemental partials are not counted.
 
     **Raises:** `ValueError` for an order with missing, unknown or repeated vertices, which lists them;
-    `TypeError` for arguments or outputs that are not real.
+    `TypeError` for arguments, outputs or equations that are not real.
 
     **Derivative:** it can be jitted, vmapped and differentiated like any function that JAX traces.
 
