@@ -233,7 +233,7 @@ class Case:
     def argnums(self) -> tuple[int, ...]:
         return tuple(range(len(self.shapes)))
 
-    def arguments(self, seed: int = 0, dtype: Any = jnp.float64) -> tuple[Array, ...]:
+    def arguments(self, seed: int = 0, dtype: Any = float) -> tuple[Array, ...]:
         """Numbers for which all cases are well defined and smooth."""
         keys = jax.random.split(jax.random.key(seed), len(self.shapes))
         return tuple(

@@ -17,8 +17,12 @@ from elimax._jacobian.partial import partial
 from elimax._jacobian.structured import StructuredTensor
 
 
-def tensors_of(f, *args):
-    """Every partial of every equation by every operand that depends on an argument, and what JAX says."""
+def partials_of(f, *args):
+    """Every partial of every equation by every operand that depends on an argument.
+
+    The name of the primitive, the layout, the number that all entries are or None, the entries, and what JAX
+    says they are.
+    """
     graph = trace(lambda *xs: (jax.tree.leaves(f(*xs)), []), args, range(len(args)))
     values = dict(graph.constants)
     values.update(zip(graph.arguments, args, strict=True))
@@ -35,35 +39,37 @@ def tensors_of(f, *args):
                 if x.call.name not in PARTIALS and x.call.same[k] != k:
                     continue  # with the first of them
                 found = partial(x.call, k, r)
-                tensor = found and StructuredTensor(
-                    found.layout, found.value(operands), result.dtype
-                )
-                if tensor is not None:
+                if found is not None:
                     active.add(x.results[r])
-                dense = jax.jacrev if x.call.in_reverse_only else jax.jacfwd
-                yield (
-                    x.call.name,
-                    k,
-                    tensor,
-                    np.asarray(dense(x.call.along(operands, k, r))(operand)),
-                )
+                yield x.call.name, *entries(x.call, k, r, found, operands)
         values.update(zip(x.results, results, strict=True))
+
+
+def entries(call, k, r, found, operands):
+    """In one program, which takes less time to compile than all operations one by one."""
+    numbers = []
+    mode = jax.jacrev if call.in_reverse_only else jax.jacfwd
+
+    def both(operands):
+        expected = mode(call.along(operands, k, r))(operands[k])
+        if found is None:
+            return jnp.zeros_like(expected), expected
+        value = found.value(operands)
+        assert np.shape(value) in [found.layout.lengths, ()]
+        numbers.append(value if isinstance(value, int | float) else None)
+        return StructuredTensor(found.layout, value, expected.dtype).todense(), expected
+
+    got, expected = jax.jit(both)(operands)
+    return found and found.layout, numbers[0] if numbers else 0, got, expected
 
 
 def check(f, *args, largest=None):
     """All partials are right, and have no more entries than told."""
     names = set()
-    for name, k, tensor, expected in tensors_of(f, *args):
+    for name, layout, _, got, expected in partials_of(f, *args):
         names.add(name)
-        if tensor is None:
-            np.testing.assert_array_equal(expected, 0, err_msg=name)
-            continue
-        np.testing.assert_allclose(
-            tensor.todense(), expected, rtol=1e-10, atol=1e-12, err_msg=f"{name}, operand {k}"
-        )
-        assert np.shape(tensor.value) in [tensor.layout.lengths, ()]
-        if largest is not None:
-            assert tensor.nnz <= largest, name
+        np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12, err_msg=name)
+        assert largest is None or layout is None or layout.nnz <= largest, name
     return names
 
 
@@ -120,7 +126,6 @@ UNARY = {
 def test_elementwise(name, rng):
     x = jnp.asarray(rng.uniform(0.2, 0.8, (2, 3)))
     assert name in check(UNARY[name], x, largest=6)
-    assert name in check(UNARY[name], x[0, 0], largest=1)
     if name not in ("copy", "convert_element_type"):
         jacobian = ex.jacve(UNARY[name])(x)[0]
         np.testing.assert_allclose(jacobian, difference_quotient(UNARY[name], x), atol=1e-6)
@@ -130,7 +135,7 @@ def test_elementwise(name, rng):
     "f",
     [
         *(jnp.add, jnp.subtract, jnp.multiply, jnp.divide, jnp.power, jnp.arctan2, jnp.maximum),
-        *(jnp.minimum, lax.rem, jnp.hypot),
+        *(jnp.minimum, lax.rem),
         *(jnp.logaddexp, lambda x, y: jnp.where(x > 0.5, x, y), lambda x, y: jnp.clip(x, 0.3, y)),
         special.xlogy,
     ],
@@ -138,7 +143,7 @@ def test_elementwise(name, rng):
 def test_two_operands_of_several_shapes(f, rng):
     x, y = jnp.asarray(rng.uniform(0.2, 0.8, (2, 2, 3)))
     check(f, x, y, largest=6)
-    check(f, x, y[0, 0], largest=6)
+    check(f, x[:1], y[0, 0], largest=6)
     check(f, x[:1], y, largest=6)
 
 
@@ -187,9 +192,9 @@ def test_moves_cost_nothing(name, rng):
     """Their entries are ones, which no program multiplies by."""
     x = jnp.asarray(rng.standard_normal((2, 3)))
     check(MOVES[name], x, largest=30)
-    for primitive, _, tensor, _ in tensors_of(MOVES[name], x):
-        if primitive not in ("mul", "scatter", "dynamic_update_slice") and tensor is not None:
-            assert tensor.value in (1, -1)
+    for primitive, layout, number, _, _ in partials_of(MOVES[name], x):
+        if primitive not in ("mul", "scatter", "dynamic_update_slice") and layout is not None:
+            assert number in (1, -1)
 
 
 @pytest.mark.parametrize("shape", [(1,), (0, 3), (3, 1), (1, 1)])
@@ -211,8 +216,8 @@ def test_moves_of_empty_and_single_axes(shape, rng):
 
 def test_reshapes_keep_factors(rng):
     x = jnp.asarray(rng.standard_normal((2, 6, 4)))
-    ((_, _, tensor, _),) = tensors_of(lambda x: x.reshape(2, 3, 2, 4), x)
-    assert tensor.layout.sizes == (2, 6, 4)
+    ((_, layout, _, _, _),) = partials_of(lambda x: x.reshape(2, 3, 2, 4), x)
+    assert layout.sizes == (2, 6, 4)
     check(lambda x: x.reshape(2, 3, 2, 4), x)
     check(lambda x: x.reshape(1, 12, 1, 4), x)
     check(lambda x: lax.reshape(x, (4, 12), dimensions=(2, 0, 1)), x)
@@ -227,9 +232,9 @@ def test_dot_general(spec, rng):
     sizes = {"a": 2, "b": 3, "c": 4, "d": 2, "i": 2, "j": 3, "k": 4}
     x, y = (jnp.asarray(rng.standard_normal([sizes[c] for c in term])) for term in (left, right))
     check(lambda x, y: jnp.einsum(spec, x, y), x, y)
-    for name, _, tensor, _ in tensors_of(lambda x, y: jnp.einsum(spec, x, y), x, y):
-        if name == "dot_general":  # each element of the other factor once for each that shares it
-            assert math.prod(tensor.layout.lengths) in (x.size, y.size)
+    for name, layout, _, _, _ in partials_of(lambda x, y: jnp.einsum(spec, x, y), x, y):
+        if name == "dot_general":  # the values are those of the other factor
+            assert math.prod(layout.lengths) in (x.size, y.size)
 
 
 @pytest.mark.parametrize(
@@ -244,12 +249,6 @@ def test_dot_general(spec, rng):
         lambda x: lax.reduce_window(x, 0.0, lax.add, (2, 2), (1, 1), "SAME"),
         lambda x: jnp.convolve(x[0], x[1]),
         lambda x: lax.conv_general_dilated(x[None, None], jnp.ones((1, 1, 2, 2)), (1, 1), "SAME"),
-        lambda x: jnp.linalg.solve(x[:, :2] + 3 * jnp.eye(2), x[:, 2]),
-        lambda x: jnp.linalg.inv(x[:, :2] + 3 * jnp.eye(2)),
-        lambda x: jnp.linalg.cholesky(x @ x.T + jnp.eye(2)),
-        lambda x: jnp.linalg.eigh(x @ x.T + jnp.diag(jnp.array([1.0, 3.0])))[0],
-        lambda x: jax.scipy.linalg.solve_triangular(jnp.tril(x[:, :2]) + 2 * jnp.eye(2), x[:, 2]),
-        lambda x: jnp.linalg.det(x[:, :2]),
         lambda x: lax.dynamic_slice(x, (0, (x[0, 0] > 0).astype(int)), (2, 2)),
         lambda x: x[(x[:, 0] > 0).astype(int)],
     ],
@@ -258,6 +257,25 @@ def test_what_is_read_off_products(f, rng):
     x = jnp.asarray(rng.uniform(0.2, 0.8, (2, 3)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a dense pattern for want of a rule
+        check(f, x)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: jnp.linalg.solve(x[:, :2] + 3 * jnp.eye(2), x[:, 2]),
+        lambda x: jnp.linalg.inv(x[:, :2] + 3 * jnp.eye(2)),
+        lambda x: jnp.linalg.cholesky(x @ x.T + jnp.eye(2)),
+        lambda x: jnp.linalg.eigh(x @ x.T + jnp.diag(jnp.array([1.0, 3.0])))[0],
+        lambda x: jax.scipy.linalg.solve_triangular(jnp.tril(x[:, :2]) + 2 * jnp.eye(2), x[:, 2]),
+        lambda x: jnp.linalg.det(x[:, :2]),
+    ],
+)
+def test_linear_algebra(f, rng):
+    x = jnp.asarray(rng.uniform(0.2, 0.8, (2, 3)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
         check(f, x)
 
 
