@@ -36,7 +36,8 @@ def variants(case: Case, moves: int | None) -> tuple[dict[str, Jacobian], dict[s
     counts = {}
     for name, order in orders.items():
         found[name] = ex.jacve(f, order, argnums)
-        counts[name] = ex.jacve(f, order, argnums, count_ops=True)(*args)[1]["num_muls"]
+        counted = jax.jit(ex.jacve(f, order, argnums, count_ops=True))
+        counts[name] = int(counted(*args)[1]["num_muls"])
     return found, counts
 
 

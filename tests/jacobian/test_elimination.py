@@ -175,16 +175,15 @@ def test_the_same_leaf_as_several_arguments():
 # -- transformations
 
 
-@pytest.mark.parametrize("order", ["fwd", "rev", "markowitz"])
-def test_jit_vmap_and_grad(order):
+def test_jit_vmap_and_grad():
     f = lambda x: jnp.stack([jnp.sin(x[0] * x[1]), x[1] / x[0], x.sum() ** 2])  # noqa: E731
-    jacobian = ex.jacve(f, order, argnums=0)
+    jacobian = ex.jacve(f, "markowitz", argnums=0)
     xs = jnp.array([[0.4, 0.2], [0.3, 0.8], [1.0, 0.5]])
     agree(jax.jit(jax.vmap(jacobian))(xs), jax.vmap(jax.jacobian(f))(xs))
     square = lambda J: lambda x: (J(x) ** 2).sum()  # noqa: E731
     agree(jax.grad(square(jacobian))(xs[0]), jax.grad(square(jax.jacobian(f)))(xs[0]))
     agree(jax.jacfwd(jacobian)(xs[0]), jax.jacfwd(jax.jacobian(f))(xs[0]))
-    agree(ex.jacve(jacobian, order, argnums=0)(xs[0]), jax.jacobian(jax.jacobian(f))(xs[0]))
+    agree(ex.jacve(jacobian, "rev", argnums=0)(xs[0]), jax.jacobian(jax.jacobian(f))(xs[0]))
 
 
 def test_within_a_trace():
@@ -321,6 +320,7 @@ def test_calls_are_inlined():
 # -- cost
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["RoeFlux_1d", "RobotArm_6DOF"])
 def test_compiling_takes_no_longer_than_for_reverse_mode(name):
     case = CASES[name]

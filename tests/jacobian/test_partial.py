@@ -73,16 +73,6 @@ def check(f, *args, largest=None):
     return names
 
 
-def difference_quotient(f, x, h=1e-6):
-    columns = []
-    for k in range(x.size):
-        e = np.zeros(x.size)
-        e[k] = h
-        e = e.reshape(x.shape)
-        columns.append((np.asarray(f(x + e)) - np.asarray(f(x - e))) / (2 * h))
-    return np.stack(columns, -1).reshape(*columns[0].shape, *x.shape)
-
-
 UNARY = {
     "abs": jnp.abs,
     "acos": jnp.arccos,
@@ -126,9 +116,12 @@ UNARY = {
 def test_elementwise(name, rng):
     x = jnp.asarray(rng.uniform(0.2, 0.8, (2, 3)))
     assert name in check(UNARY[name], x, largest=6)
-    if name not in ("copy", "convert_element_type"):
-        jacobian = ex.jacve(UNARY[name])(x)[0]
-        np.testing.assert_allclose(jacobian, difference_quotient(UNARY[name], x), atol=1e-6)
+    if name not in ("copy", "convert_element_type"):  # which have no use for small steps
+        h = 1e-6
+        quotient = (UNARY[name](x + h) - UNARY[name](x - h)) / (2 * h)
+        diagonal = ex.jacve(UNARY[name], sparse_representation=True)(x)[0]
+        assert diagonal.layout.sizes == x.shape
+        np.testing.assert_allclose(np.broadcast_to(diagonal.value, (2, 3)), quotient, atol=1e-6)
 
 
 @pytest.mark.parametrize(
