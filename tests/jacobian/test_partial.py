@@ -349,6 +349,15 @@ def test_an_elementwise_custom_rule_is_a_diagonal():
     assert edge.partial.layout.sizes == (50, 40)
 
 
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
+def test_short_numbers(dtype):
+    x = jnp.array([0.5, 2.0, 1.5], dtype)
+    f = lambda x: jnp.cumprod(x) * x[::-1]  # noqa: E731
+    got, expected = ex.jacve(f, argnums=0)(x), jax.jacobian(f)(x)
+    assert got.dtype == expected.dtype == dtype
+    np.testing.assert_allclose(got.astype(float), expected.astype(float), rtol=2e-2)
+
+
 def test_constant_indices_are_folded_and_traced_ones_are_not():
     x = jnp.arange(6.0)
     index = jnp.array([4, -1, 2])

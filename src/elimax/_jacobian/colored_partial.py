@@ -14,6 +14,7 @@ from elimax._jacobian.layout import Layout, from_coordinates
 from elimax._jacobian.sparsity import linear_pattern
 from elimax._structure.coloring import Coloring, color_columns
 from elimax._structure.pattern import Pattern
+from elimax._types import DTYPES
 
 _MOVING = {"gather", "dynamic_slice", "scatter-add", "cumsum", "reduce_window_sum", "tile"}
 
@@ -50,16 +51,20 @@ def _products(
     call: Call, k: int, r: int, coloring: Coloring, order: np.ndarray, L: Layout, reverse: bool
 ) -> Callable[[Operands], Any]:
     operand, result = call.operands[k], call.results[r]
+    source, target = (result, operand) if reverse else (operand, result)
+    # half precision is read off in single precision
+    dtype = source.dtype if source.dtype.name in DTYPES else np.dtype(np.float32)
 
     def value(operands: Operands) -> Any:
         function, x = call.along(operands, k, r), jnp.asarray(operands[k])
-        if reverse:
-            pull = jax.vjp(function, x)[1]
-            product = lambda t: pull(t.reshape(result.shape))[0].reshape(-1)  # noqa: E731
-            found = read_off(product, coloring, result.dtype)
-        else:
-            push = lambda t: jax.jvp(function, (x,), (t.reshape(operand.shape),))[1]  # noqa: E731
-            found = read_off(lambda t: push(t).reshape(-1), coloring, operand.dtype)
+        pull = jax.vjp(function, x)[1] if reverse else None
+
+        def product(t: Any) -> Any:
+            t = t.reshape(source.shape).astype(source.dtype)
+            y = jax.jvp(function, (x,), (t,))[1] if pull is None else pull(t)[0]
+            return y.reshape(-1).astype(target.dtype if target.dtype.name in DTYPES else dtype)
+
+        found = read_off(product, coloring, dtype).astype(result.dtype)
         if not np.array_equal(order, np.arange(order.size)):
             found = found[order]
         return found.reshape(L.lengths)
