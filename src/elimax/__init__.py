@@ -39,12 +39,15 @@ from elimax._factor import selected_inverse as selected_inverse
 from elimax._factor import slogdet as slogdet
 from elimax._factor import solve as solve
 from elimax._jacobian import check_pattern as check_pattern
+from elimax._jacobian import computational_graph as computational_graph
+from elimax._jacobian import elimination_order as elimination_order
 from elimax._jacobian import hessian as hessian
 from elimax._jacobian import hessian_pattern as hessian_pattern
 from elimax._jacobian import jacfwd as jacfwd
 from elimax._jacobian import jacobian as jacobian
 from elimax._jacobian import jacobian_pattern as jacobian_pattern
 from elimax._jacobian import jacrev as jacrev
+from elimax._jacobian import jacve as jacve
 from elimax._least_squares import LeastSquares as LeastSquares
 from elimax._least_squares import least_squares as least_squares
 from elimax._least_squares import lstsq as lstsq

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from elimax._jacobian.sparsity import linear_pattern
+from elimax._jacobian.sparsity.linear_pattern import linear_pattern
 
 N = 12
 SEED = 2

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from elimax._jacobian import scan as module
+from elimax._jacobian.sparsity import scan as module
 
 from .oracle import pattern_of
 

@@ -5,8 +5,8 @@ import jax.extend
 import jax.numpy as jnp
 from jax import lax
 
-from elimax._jacobian.equation import RULES
-from elimax._jacobian.sparsity import _CALLS
+from elimax._jacobian.sparsity.equation import RULES
+from elimax._jacobian.sparsity.linear_pattern import _CALLS
 
 from .cases import ELEMENTS, INDICES, MOVES, SUMS, WINDOWS
 from .oracle import N, gradient_of

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from elimax._jacobian import control_flow, dependence, scan
-from elimax._jacobian.sparsity import linear_pattern
+from elimax._jacobian.sparsity import control_flow, dependence, scan
+from elimax._jacobian.sparsity.linear_pattern import linear_pattern
 
 from .oracle import N, local_pattern_of, nonzeros, pattern_of
 from .programs import heat, running

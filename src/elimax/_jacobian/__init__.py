@@ -1,5 +1,9 @@
-"""From a function to its sparse derivative: few products, and the entries that are read off them."""
+"""From a function to its sparse derivative: few products, and the entries that are read off them; or partial
+derivatives, and the vertices of a graph that are eliminated one by one."""
 
+from elimax._jacobian.elimination.jacve import jacve as jacve
+from elimax._jacobian.elimination.problem import computational_graph as computational_graph
+from elimax._jacobian.elimination.search import elimination_order as elimination_order
 from elimax._jacobian.jacobian import hessian as hessian
 from elimax._jacobian.jacobian import jacfwd as jacfwd
 from elimax._jacobian.jacobian import jacobian as jacobian

@@ -8,7 +8,7 @@ import jax
 from elimax._jacobian.call import Call
 from elimax._jacobian.modes import has_forward_rules
 from elimax._jacobian.settle import settle
-from elimax._jacobian.sparsity import linear_pattern
+from elimax._jacobian.sparsity.linear_pattern import linear_pattern
 from elimax._structure.pattern import Pattern
 
 _REASON = (

@@ -6,7 +6,7 @@ import lineax as lx
 
 from elimax._jacobian.settle import settle
 from elimax._jacobian.space import Space
-from elimax._jacobian.sparsity import linear_pattern
+from elimax._jacobian.sparsity.linear_pattern import linear_pattern
 from elimax._jacobian.verification import Product, markable
 from elimax._structure.pattern import Pattern
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from elimax._jacobian.dependence import (
+from elimax._jacobian.sparsity.dependence import (
     Dependence,
     check_size,
     everything,
@@ -14,7 +14,7 @@ from elimax._jacobian.dependence import (
     take,
     union,
 )
-from elimax._jacobian.equation import (
+from elimax._jacobian.sparsity.equation import (
     Equation,
     Results,
     along,

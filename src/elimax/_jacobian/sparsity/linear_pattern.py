@@ -19,15 +19,17 @@ from typing import Any
 import jax
 import scipy.sparse as sp
 
-from elimax._jacobian import elimax_rules as elimax_rules  # registers its rules, as the others
-from elimax._jacobian import indexing_rules as indexing_rules
-from elimax._jacobian import moving_rules as moving_rules
-from elimax._jacobian import uniting_rules as uniting_rules
-from elimax._jacobian import window_rules as window_rules
-from elimax._jacobian.control_flow import CONTROL_FLOW
-from elimax._jacobian.dependence import Dependence, TooDense, everything, identity
-from elimax._jacobian.equation import RULES, Equation
-from elimax._jacobian.values import Known, folded, is_array, numbers
+from elimax._jacobian.sparsity import (
+    elimax_rules as elimax_rules,  # registers its rules, as the others
+)
+from elimax._jacobian.sparsity import indexing_rules as indexing_rules
+from elimax._jacobian.sparsity import moving_rules as moving_rules
+from elimax._jacobian.sparsity import uniting_rules as uniting_rules
+from elimax._jacobian.sparsity import window_rules as window_rules
+from elimax._jacobian.sparsity.control_flow import CONTROL_FLOW
+from elimax._jacobian.sparsity.dependence import Dependence, TooDense, everything, identity
+from elimax._jacobian.sparsity.equation import RULES, Equation
+from elimax._jacobian.sparsity.values import Known, folded, is_array, numbers
 from elimax._primitive.define import is_traced
 from elimax._structure.pattern import Pattern
 

@@ -12,10 +12,18 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from elimax._jacobian.body import Body, Depends, Interpret, Results, body_of
-from elimax._jacobian.composition import any_number, each, powers, prefixes, reduced
-from elimax._jacobian.dependence import Dependence, TooDense, group, multiply, stack, take, union
-from elimax._jacobian.values import Known, Varying, is_array, stacked
+from elimax._jacobian.sparsity.body import Body, Depends, Interpret, Results, body_of
+from elimax._jacobian.sparsity.composition import any_number, each, powers, prefixes, reduced
+from elimax._jacobian.sparsity.dependence import (
+    Dependence,
+    TooDense,
+    group,
+    multiply,
+    stack,
+    take,
+    union,
+)
+from elimax._jacobian.sparsity.values import Known, Varying, is_array, stacked
 
 _SHORT = 64  # steps that are multiplied one after the other
 _LONG = 512  # the same where all at once would be too dense

@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from elimax._jacobian.dependence import MISSING, group, take, union
-from elimax._jacobian.equation import Equation, Results, moved, rule, united
-from elimax._jacobian.values import Partly, Varying, on_host
+from elimax._jacobian.sparsity.dependence import MISSING, group, take, union
+from elimax._jacobian.sparsity.equation import Equation, Results, moved, rule, united
+from elimax._jacobian.sparsity.values import Partly, Varying, on_host
 
 # -- dynamic slices
 

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-from elimax._jacobian.dependence import Dependence, identity, multiply, stack, take
-from elimax._jacobian.values import Known, Loop, Varying, is_array
+from elimax._jacobian.sparsity.dependence import Dependence, identity, multiply, stack, take
+from elimax._jacobian.sparsity.values import Known, Loop, Varying, is_array
 
 Depends: TypeAlias = list[Dependence | None]
 Results: TypeAlias = tuple[Depends, list[Known]]

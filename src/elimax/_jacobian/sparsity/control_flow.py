@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from elimax._jacobian.body import Depends, Interpret, Results, body_of, n_equations
-from elimax._jacobian.composition import any_number
-from elimax._jacobian.dependence import (
+from elimax._jacobian.sparsity.body import Depends, Interpret, Results, body_of, n_equations
+from elimax._jacobian.sparsity.composition import any_number
+from elimax._jacobian.sparsity.dependence import (
     Dependence,
     everything,
     group,
@@ -23,8 +23,8 @@ from elimax._jacobian.dependence import (
     take,
     union,
 )
-from elimax._jacobian.scan import scan
-from elimax._jacobian.values import Known, settled
+from elimax._jacobian.sparsity.scan import scan
+from elimax._jacobian.sparsity.values import Known, settled
 
 STEPS = 64  # of a loop whose values are known that are followed at any price
 EQUATIONS = 2**14  # that are interpreted at most, if there are more steps

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from elimax._jacobian.dependence import (
+from elimax._jacobian.sparsity.dependence import (
     MISSING,
     Dependence,
     check_size,
@@ -18,7 +18,7 @@ from elimax._jacobian.dependence import (
     take,
     union,
 )
-from elimax._jacobian.equation import Equation, Results, pairs, rule
+from elimax._jacobian.sparsity.equation import Equation, Results, pairs, rule
 
 
 def _read_along(

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from elimax._jacobian.dependence import Dependence, group, multiply, take
-from elimax._jacobian.values import Known, settled
+from elimax._jacobian.sparsity.dependence import Dependence, group, multiply, take
+from elimax._jacobian.sparsity.values import Known, settled
 
 Results = list[Dependence | None]
 

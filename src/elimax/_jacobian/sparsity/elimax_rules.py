@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from elimax._jacobian.dependence import (
+from elimax._jacobian.sparsity.dependence import (
     MISSING,
     Dependence,
     check_size,
@@ -16,7 +16,7 @@ from elimax._jacobian.dependence import (
     take,
     union,
 )
-from elimax._jacobian.equation import (
+from elimax._jacobian.sparsity.equation import (
     Equation,
     Results,
     pairs,

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from elimax._jacobian.dependence import MISSING, Dependence, stack, take, union
-from elimax._jacobian.equation import Equation, Results, moved, rule, spread
+from elimax._jacobian.sparsity.dependence import MISSING, Dependence, stack, take, union
+from elimax._jacobian.sparsity.equation import Equation, Results, moved, rule, spread
 
 # -- element by element
 

@@ -8,7 +8,7 @@ are the same, in a tree where they are not, and as prefix sums where the carries
 import numpy as np
 import scipy.sparse as sp
 
-from elimax._jacobian.dependence import (
+from elimax._jacobian.sparsity.dependence import (
     MISSING,
     Dependence,
     TooDense,

@@ -1,0 +1,1 @@
+"""Jacobians by vertex elimination: structured partial derivatives on the edges of a program's graph."""

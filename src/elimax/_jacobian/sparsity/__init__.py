@@ -1,0 +1,1 @@
+"""Where a linear function has its nonzeros, from its jaxpr."""
