@@ -257,6 +257,9 @@ CASES = {
     "KerrSen": Case(kerr_sen, _scalars(4), (43, 63, 38), 38),
     "CloudScheme": Case(cloud_scheme, _scalars(11), (50, 35, 35), 35),
     "BlackScholes": Case(black_scholes, _scalars(5)),
+    "BlackScholes, gradient": Case(
+        jax.grad(black_scholes, argnums=range(5)), _scalars(5), (478, 411, 327), 287
+    ),
     "Perceptron": Case(perceptron, ((4,), (3,), (8, 4), (8,), (3, 8), (3,), (8,), (8,))),
     "Encoder": Case(
         encoder_block,

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,11 +11,11 @@ import numpy as np
 
 from elimax._jacobian.elimination.layout import Layout, diagonal
 from elimax._jacobian.elimination.partial import Call, Partial, partial
-from elimax._jacobian.sparsity.values import on_host
+from elimax._jacobian.sparsity.values import folded, is_array
 from elimax._primitive.define import is_traced
 
 _CALLS = {"jit", "pjit", "closed_call", "core_call", "remat2", "checkpoint", "remat"}
-_FOLDED = 2**22  # elements of a constant that is worth computing
+_CUSTOM = {"custom_jvp_call", "custom_vjp_call"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,14 +250,9 @@ class _Builder:
             tuple(operands.index(v) for v in operands),
         )
         self.vertices.append(Vertex(len(self.vertices) + 1, call, tuple(operands), tuple(results)))
-        if any(x is None for x in known) or equation.effects:
-            return
-        if sum(math.prod(x.shape) for x in call.results) > _FOLDED:
-            return
-        if any(jnp.issubdtype(x.dtype, jax.dtypes.extended) for x in call.results):
-            return
-        with on_host():  # index arithmetic
-            self.known.update(zip(results, map(np.asarray, call.apply(known)), strict=True))
+        if equation.primitive.name not in _CUSTOM:
+            found = folded(equation, known)  # index arithmetic
+            self.known.update((v, x) for v, x in zip(results, found, strict=True) if is_array(x))
 
 
 def _inexact(aval: Any) -> bool:
