@@ -28,9 +28,8 @@ def best(graph: Colorable) -> Coloring:
         return distinct(graph.pattern, graph.kind)
     bound = _forest_bound(graph) if graph.is_symmetric else longest
     work = int(np.minimum(lengths, 64) @ lengths)
-    if (
-        graph.is_symmetric
-    ):  # tables of colors and trees are looked up for every edge, far from each other
+    if graph.is_symmetric:
+        # Tables of colors and trees are looked up for every edge, far from each other.
         work += 30 * graph.matrix.rows.size
     work_in_order = work + 2 * int(np.minimum(lengths, 512) @ lengths)
     found = greedy(graph, "natural") if work < _LITTLE_WORK else None
@@ -39,7 +38,9 @@ def best(graph: Colorable) -> Coloring:
         most = 2 * longest if found is None else found.num_colors - 1
         by_structure = structured(graph, bound, longest, most)
     found = by_structure or found or greedy(graph, "natural")
-    left = _WORK - work if by_structure is None else _WORK // 20
+    # Little is to be gained close to the bound, or beyond what the structure gives.
+    nearly = by_structure is not None or found.num_colors <= bound + 2
+    left = _WORK // 20 if nearly else _WORK - work
     for order in _ORDERS:
         left -= work_in_order
         if left < 0 or found.num_colors <= bound:
@@ -88,9 +89,7 @@ def _both(graph: Colorable) -> Coloring:
     columns = best(dataclasses.replace(graph, kind="column"))
     assert columns.column_colors is not None
     colors[:n], count = columns.column_colors, columns.num_colors
-    if (
-        np.diff(graph.matrix.pointers).max(initial=0) < count
-    ):  # else there are as many colors of rows
+    if np.diff(graph.matrix.pointers).max(initial=0) < count:  # else rows need as many colors
         rows = best(dataclasses.replace(graph, kind="row"))
         if rows.num_colors < count:
             assert rows.row_colors is not None
