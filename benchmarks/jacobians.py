@@ -5,13 +5,14 @@
 
 Of each case: how many colors, the time of detection and coloring together (processor time of one thread,
 minimum over a few repetitions: nothing is remembered between them), and that of an evaluation (jitted calls
-on changing values that take turns). Where asdex is not installed or fails, its columns say so.
+on changing values that take turns), after the matrices were compared. Where asdex is not installed, we are
+alone.
 """
 
 import argparse
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,16 +148,37 @@ def prepare_asdex(case: Case, x: jax.Array) -> Any:
     return make(case.function, x)
 
 
-def calls(case: Case, colorings: dict[str, Any], x: jax.Array) -> dict[str, Call]:
-    """Jitted evaluations of the values, by either library."""
+Derivatives = dict[str, Callable[[jax.Array], Any]]
+
+
+def derivatives(case: Case, colorings: dict[str, Any]) -> Derivatives:
+    """The sparse matrix of either library, as a function of the point."""
     make = ex.hessian if case.is_hessian else ex.jacobian
-    ours = make(case.function, coloring=colorings["elimax"])
-    found = {"elimax": jax.jit(lambda x: ours(x).values)}
+    found: Derivatives = {"elimax": make(case.function, coloring=colorings["elimax"])}
     if "asdex" in colorings:
         other = asdex.hessian_from_coloring if case.is_hessian else asdex.jacobian_from_coloring
-        theirs = other(case.function, colorings["asdex"])
-        found["asdex"] = jax.jit(lambda x: theirs(x).data)
-    return {name: Call(lambda s: x * s, run) for name, run in found.items()}
+        found["asdex"] = other(case.function, colorings["asdex"])
+    return found
+
+
+def check_agreement(name: str, found: Derivatives, x: jax.Array) -> None:
+    """Raises an `ArithmeticError` if the matrices map a vector to different ones."""
+    vector = jnp.cos(jnp.arange(x.size))
+    products = {peer: np.asarray(jax.jit(f)(x) @ vector) for peer, f in found.items()}
+    reference = products["elimax"]
+    for peer, product in products.items():
+        error = np.abs(product - reference).max() / np.abs(reference).max()
+        if not error < 1e-4:
+            raise ArithmeticError(f"{name}: {peer} differs from elimax by {error:.1e}")
+
+
+def evaluations(found: Derivatives, x: jax.Array) -> dict[str, Call]:
+    """Jitted evaluations of the values alone."""
+    values = {
+        "elimax": lambda x: found["elimax"](x).values,
+        "asdex": lambda x: found["asdex"](x).data,
+    }
+    return {peer: Call(lambda s: x * s, jax.jit(values[peer])) for peer in found}
 
 
 def timed(prepare: Callable[[], Any], repetitions: int) -> tuple[Any, float]:
@@ -170,6 +192,37 @@ def timed(prepare: Callable[[], Any], repetitions: int) -> tuple[Any, float]:
     return result, min(seconds)
 
 
+def measure(
+    cases: dict[str, Case], peers: Sequence[str], rounds: int, turn: float, repetitions: int
+) -> dict[str, dict[str, float]]:
+    """Seconds of an evaluation; prints a line for each case."""
+    prepare = {"elimax": prepare_elimax, "asdex": prepare_asdex}
+    print(f"{'':24}{'n':>10}{'colors':>14}{'preparation, s':>28}{'evaluation, ms':>28}")
+    measured = {}
+    for name, case in cases.items():
+        x = jnp.linspace(0.5, 1.5, case.n)
+        colorings, seconds = {}, {}
+        for peer in peers:
+            make = functools.partial(prepare[peer], case, x)
+            colorings[peer], seconds[peer] = timed(make, repetitions)
+        found = derivatives(case, colorings)
+        check_agreement(name, found, x)
+        measured[name] = take_turns(evaluations(found, x), rounds, turn)
+        counts = "/".join(str(c.num_colors) for c in colorings.values())
+        times = f"{_pair(seconds, 1):>28}{_pair(measured[name], 1e3):>28}"
+        print(f"{name:24}{case.n:10,}{counts:>14}{times}", flush=True)
+    return measured
+
+
+def _pair(seconds: dict[str, float], unit: float) -> str:
+    """Ours, theirs, and the ratio."""
+    ours = f"{unit * seconds['elimax']:.3f}"
+    if "asdex" not in seconds:
+        return ours
+    ratio = seconds["elimax"] / seconds["asdex"]
+    return f"{ours} / {unit * seconds['asdex']:.3f} = {ratio:.3f}"
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.jacobians")
@@ -181,36 +234,9 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     machine.confine(1)
     print(machine.description(1))
-    print(f"{'':24}{'n':>10}{'colors':>14}{'preparation, s':>28}{'evaluation, ms':>28}")
-    cases = LARGE if chosen.large else CASES
-    for name, case in cases.items():
-        if chosen.only not in name:
-            continue
-        x = jnp.linspace(0.5, 1.5, case.n)
-        colorings, seconds = {}, {}
-        colorings["elimax"], seconds["elimax"] = timed(
-            functools.partial(prepare_elimax, case, x), chosen.repetitions
-        )
-        if asdex is not None and not chosen.large:
-            colorings["asdex"], seconds["asdex"] = timed(
-                functools.partial(prepare_asdex, case, x), chosen.repetitions
-            )
-        times = take_turns(calls(case, colorings, x), chosen.rounds, chosen.turn)
-        counts = "/".join(str(c.num_colors) for c in colorings.values())
-        print(
-            f"{name:24}{case.n:10,}{counts:>14}"
-            f"{_pair(seconds, 1, 3):>28}{_pair(times, 1e3, 3):>28}",
-            flush=True,
-        )
-
-
-def _pair(seconds: dict[str, float], unit: float, digits: int) -> str:
-    """Ours, theirs, and the ratio."""
-    ours = f"{unit * seconds['elimax']:.{digits}f}"
-    if "asdex" not in seconds:
-        return ours
-    theirs = unit * seconds["asdex"]
-    return f"{ours} / {theirs:.{digits}f} = {seconds['elimax'] / seconds['asdex']:.3f}"
+    cases = {k: v for k, v in (LARGE if chosen.large else CASES).items() if chosen.only in k}
+    peers = ["elimax"] if asdex is None or chosen.large else ["elimax", "asdex"]
+    measure(cases, peers, chosen.rounds, chosen.turn, chosen.repetitions)
 
 
 if __name__ == "__main__":
