@@ -1,11 +1,13 @@
 """A call of a function, as a function of one flat vector: the arguments it is differentiated by.
 
-Everything else that the function takes is kept as it is. What decides about its program, shapes, dtypes and
-Python values, is the key under which patterns and colorings are remembered.
+Everything else that the function takes is kept as it is. Its program, with the constants in it, is the key
+under which patterns and colorings are remembered.
 """
 
 import dataclasses
+import hashlib
 import operator
+import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -26,7 +28,7 @@ class Call:
     - `function`: (x, others) -> (y, aux).
     - `x`, `others`: the arrays of this call; `jax.ShapeDtypeStruct` where only shapes were given.
     - `columns`, `rows`: what the entries of x and y stand for.
-    - `key`: equal for calls that run the same program; None if a Python value cannot be hashed.
+    - `key`: equal for calls of a function that run the same program, with the same constants in it.
     """
 
     function: Callable[[Any, Sequence[Any]], tuple[Any, Any]]
@@ -113,7 +115,9 @@ def call_of(
         return result[0], result[1]
 
     others = tuple(leaf for leaf, flag in zip(leaves, is_array, strict=True) if flag)
-    result, _ = jax.eval_shape(invoke, columns.structure, list(map(_struct, others)))
+    jaxpr, (result, _) = jax.make_jaxpr(invoke, return_shape=True)(
+        columns.structure, list(map(_struct, others))
+    )
     _check_numbers("result", result, holomorphic)
     rows = Space.of(result)
 
@@ -121,14 +125,21 @@ def call_of(
         y, aux = invoke(columns.unravel(x), others)
         return rows.ravel("f", y), aux
 
-    abstract = tuple((s.shape, str(s.dtype), s.weak_type) for s in map(_struct, others))
-    values = tuple((type(value), value) for value in fixed)  # 1 and True are equal
-    key: Hashable = (columns, rows, tree, abstract, chosen, has_aux, holomorphic, values)
-    try:
-        hash(key)
-    except TypeError:
-        key = None
+    key = (columns, rows, chosen, has_aux, holomorphic, _digest(jaxpr))
     return Call(function, _flat(columns, vectors), others, columns, rows, key)
+
+
+def _digest(jaxpr: Any) -> bytes:
+    """Of a program: its text, without addresses, and its constants, where they are known.
+
+    A function may be another program when it is called again: by a Python value, or since an array that it
+    closes over has changed.
+    """
+    found = hashlib.blake2b(re.sub("0x[0-9a-f]+", "", str(jaxpr.jaxpr)).encode(), digest_size=16)
+    for x in jaxpr.consts:
+        if not is_traced(x) and not jnp.issubdtype(jnp.result_type(x), jax.dtypes.extended):
+            found.update(np.ascontiguousarray(x).tobytes())
+    return found.digest()
 
 
 def _flat(columns: Space, vectors: Sequence[Any]) -> Any:

@@ -69,8 +69,6 @@ def remembered_plans(f: Callable[..., Any]) -> Plans:
 
 def plan_of(f: Callable[..., Any], call: Call, request: Request, plans: Plans) -> Plan:
     """The plan for this call, from those that are remembered if it is among them."""
-    if call.key is None:
-        return _make(f, call, request)
     key = (call.key, request)
     if key not in plans:
         plans[key] = _make(f, call, request)
