@@ -100,6 +100,7 @@ FLOORS = {
     "_jacobian.sparsity.control_flow": 54,
     "_jacobian.sparsity.linear_pattern": 55,
     # sparse derivatives, by products
+    "_jacobian.arguments": 50,
     "_jacobian.compressed": 51,
     "_jacobian.settle": 51,
     "_jacobian.space": 51,

@@ -265,7 +265,7 @@ ELIMAX = {
     ),
     "symmetric": Case(lambda x: ex.SymmetricMatrix.diags(x) @ jnp.roll(x, 1)),
     "a Jacobian": Case(
-        lambda x: ex.jacfwd(lambda x: x**3 * jnp.roll(x, 1), verify=False)(x).values
+        lambda x: ex.jacfwd(lambda x: x**3 * jnp.roll(x, 1), verify=False)(x).values, False, False
     ),
     "gather and scatter": Case(lambda x: ex.SymmetricMatrix.diags(x).to_general().T.values ** 2),
     "batches": Case(

@@ -278,12 +278,63 @@ def test_arguments_that_are_wrong_say_how():
         ex.jacve(lambda x: x * 2)(1j)
     with pytest.raises(TypeError, match="equation 1, `fft`, computes with complex numbers"):
         ex.jacve(lambda x: jnp.abs(jnp.fft.rfft(x)))(jnp.ones(4))
-    with pytest.raises(ValueError, match="`argnums` has 2, but there are 1 positional arguments"):
+    with pytest.raises(ValueError, match="at position 2, but got 1 positional arguments"):
         ex.jacve(jnp.sin, argnums=2)(1.0)
-    with pytest.raises(TypeError, match="`argnums` must be integers, got 'x'"):
+    with pytest.raises(
+        TypeError, match="`argnums` must be an integer or a sequence of integers, got"
+    ):
         ex.jacve(jnp.sin, argnums=["x"])(1.0)
-    with pytest.raises(TypeError, match="a pair of an output and something else"):
+    with pytest.raises(TypeError, match=r"must return a pair \(value, aux\)"):
         ex.jacve(jnp.sin, has_aux=True)(1.0)
+    with pytest.raises(TypeError, match="looks at the value of an array in Python"):
+        ex.jacve(lambda x: x if x > 0 else -x)(1.0)
+    with pytest.raises(TypeError, match="`f` must be a function, got int"):
+        ex.computational_graph(3, 1.0)
+    with pytest.raises(ValueError, match="`budget` must be moves or seconds, not negative, got -1"):
+        ex.elimination_order(jnp.sin, 1.0, budget=-1)
+
+
+def test_what_is_no_array():
+    """Arguments and auxiliary results of any kind go where they belong; keywords are passed on."""
+
+    def f(x, g, *, scale):
+        return g(x) * scale, ("aux", 3, x)
+
+    x = jnp.arange(1.0, 4.0)
+    J, aux = ex.jacve(f, argnums=0, has_aux=True)(x, jnp.sin, scale=2.0)
+    agree(J, jax.jacobian(lambda x: 2 * jnp.sin(x))(x))
+    assert aux[:2] == ("aux", 3) and np.array_equal(aux[2], x)
+    graph = ex.computational_graph(f, x, jnp.sin, has_aux=True, scale=2.0)
+    assert list(graph.intermediates) == [1]
+    assert ex.elimination_order(f, x, jnp.sin, has_aux=True, scale=2.0).order == (1,)
+
+
+def test_a_variable_that_is_scattered_onto_itself():
+    """Elements that come to one place by two operands add up."""
+    for f in (
+        lambda x: x.at[jnp.arange(5)].add(x),
+        lambda x: jnp.sin(x).at[jnp.arange(5)].add(jnp.sin(x)),
+        lambda x: x.at[::-1].add(x),
+    ):
+        agree(ex.jacve(f, argnums=0)(jnp.arange(5.0)), jax.jacobian(f)(jnp.arange(5.0)))
+
+
+def test_solvers():
+    """Batched triangular solves, and what tells a linear solver how to solve."""
+    X = jnp.arange(1.0, 19.0).reshape(2, 3, 3)
+
+    def lower(M, b):
+        return jax.scipy.linalg.solve_triangular(M, b, lower=True)
+
+    def cg(b):
+        return jax.scipy.sparse.linalg.cg(lambda v: 4 * v + jnp.roll(v, 1) + jnp.roll(v, -1), b)[0]
+
+    for f, x in (
+        (jax.vmap(lambda b: lower(X[0], b)), X[:, 0]),
+        (jax.vmap(lambda M: lower(M, M[0])), X),
+        (cg, jnp.arange(1.0, 6.0)),
+    ):
+        agree(ex.jacve(f, argnums=0)(x), jax.jacobian(f)(x))
 
 
 # -- the graph

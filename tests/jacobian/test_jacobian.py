@@ -173,6 +173,18 @@ def test_argnums_and_pytrees(argnums):
     assert aux[0] == 3.0 and aux[1] == 6.0
 
 
+def test_what_is_no_array(x):
+    """Arguments and auxiliary results of any kind go where they belong."""
+
+    def f(x, g, mode):
+        return g(x) if mode == "sine" else x, ("sine", 3, x.sum(), None)
+
+    J, aux = ex.jacobian(f, has_aux=True)(x, jnp.sin, "sine")
+    assert_close(J.todense(), np.diag(np.cos(x)), 1e-14)
+    assert aux[:2] == ("sine", 3) and aux[2] == x.sum() and aux[3] is None
+    assert ex.hessian(lambda x: (jnp.sum(x**3), "aux"), has_aux=True)(x)[1] == "aux"
+
+
 def test_dtypes():
     for dtype in (jnp.float32, jnp.float64):
         J = ex.jacobian(stencil)(jnp.ones(N, dtype))
@@ -225,6 +237,17 @@ def test_only_one_mode(x):
                 1e-14,
             )
     assert ex.jacobian_pattern(reverse_only, x) == ex.jacobian_pattern(stencil, x)
+    ex.check_pattern(reverse_only, x)
+    with pytest.raises(
+        TypeError, match="`reverse_only` has no forward derivatives, .* elimax.jacrev"
+    ):
+        ex.jacfwd(reverse_only)(x)
+    with pytest.raises(
+        TypeError, match="`forward_only` has no reverse derivatives.* elimax.jacfwd"
+    ):
+        ex.jacrev(forward_only)(x)
+    with pytest.raises(TypeError, match="no derivatives forward over reverse"):
+        ex.hessian(lambda x: jnp.sum(forward_only(x)))(x)
 
 
 def test_host_functions(x):
@@ -316,6 +339,22 @@ def test_errors(x):
     P = ex.Pattern.eye(N)
     with pytest.raises(ValueError, match="the argument at position 1, but got 1 positional"):
         ex.jacobian(stencil, 1)(x)
+    with pytest.raises(ValueError, match="what is differentiated is passed by position"):
+        ex.jacobian(stencil)(x=x)
+    with pytest.raises(TypeError, match=r"argument\[0\] must be an array of numbers, got str"):
+        ex.jacobian(stencil)("abc")
+    with pytest.raises(
+        TypeError, match=r"argument\[0\] has dtype bfloat16, but sparse matrices hold"
+    ):
+        ex.jacobian_pattern(stencil, x.astype(jnp.bfloat16))
+    with pytest.raises(TypeError, match="`f` must be a function, got int"):
+        ex.jacobian_pattern(3, x)
+    with pytest.raises(TypeError, match="some argument is a jax.ShapeDtypeStruct"):
+        ex.jacobian(stencil)(jax.ShapeDtypeStruct((N,), float))
+    with pytest.raises(TypeError, match="looks at the value of an array in Python"):
+        ex.jacobian(lambda x: x if x[0] > 0 else -x)(x)
+    with pytest.raises(TypeError, match="`verify` must be True, False or None, got 'yes'"):
+        ex.jacobian(stencil, verify="yes")
     with pytest.raises(ValueError, match="names an argument twice"):
         ex.jacobian(model, (0, 0))(PARAMETERS, 1.0)
     with pytest.raises(TypeError, match="`argnums` must be an integer or a sequence of integers"):

@@ -1,6 +1,6 @@
 """Where the derivative of a call has its nonzeros, as its program tells; a dense pattern if it does not."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -55,7 +55,3 @@ def symmetric_part(pattern: Pattern) -> Pattern:
     """The lower triangle of what a pattern and its transpose share: both hold all of a symmetric matrix."""
     mirrored = pattern.transpose()[0]
     return (pattern if pattern == mirrored else pattern.intersection(mirrored)).lower()[0]
-
-
-def name_of(f: Callable[..., Any]) -> str:
-    return f"`{getattr(f, '__name__', type(f).__name__)}`"

@@ -5,7 +5,8 @@ import operator
 from collections.abc import Callable
 from typing import Any, Literal
 
-from elimax._jacobian.call import Argnums, call_of
+from elimax._jacobian.arguments import Argnums, check_function
+from elimax._jacobian.call import call_of
 from elimax._jacobian.compressed import ChunkSize
 from elimax._jacobian.plan import Kind, Request, evaluate, plan_of, remembered_plans
 from elimax._matrix import SparseMatrix, SymmetricMatrix
@@ -164,8 +165,7 @@ def _derivative(
     chunk_size: ChunkSize,
     verify: bool | None,
 ) -> Callable[..., SparseMatrix | SymmetricMatrix | tuple[SparseMatrix | SymmetricMatrix, Any]]:
-    if not callable(f):
-        raise TypeError(f"`f` must be a function, got {type(f).__name__}")
+    check_function(f)
     if pattern is not None and not isinstance(pattern, Pattern):
         raise TypeError(f"`pattern` must be a Pattern, got {type(pattern).__name__}")
     if coloring is not None:
@@ -179,6 +179,8 @@ def _derivative(
             raise ValueError(
                 "give `pattern` or `coloring`, which has a pattern of its own, not both"
             )
+    if verify not in (None, True, False):
+        raise TypeError(f"`verify` must be True, False or None, got {verify!r}")
     request = Request(kind, pattern, coloring, verify)
     size = _checked_chunk_size(chunk_size)
     plans = remembered_plans(f)
@@ -186,6 +188,11 @@ def _derivative(
     @functools.wraps(f, assigned=("__module__", "__name__", "__qualname__"), updated=())
     def derivative(*args: Any, **kwargs: Any) -> Any:
         call = call_of(f, args, kwargs, argnums, has_aux=has_aux, holomorphic=holomorphic)
+        if call.is_abstract:
+            raise TypeError(
+                "derivatives are evaluated at arrays, but some argument is a jax.ShapeDtypeStruct; "
+                "elimax.jacobian_pattern and elimax.hessian_pattern take shapes, and so does jax.eval_shape"
+            )
         call = call.gradient() if request.is_symmetric else call
         matrix, aux = evaluate(call, plan_of(f, call, request, plans), size)
         return (matrix, aux) if has_aux else matrix
@@ -194,12 +201,11 @@ def _derivative(
 
 
 def _checked_chunk_size(chunk_size: Any) -> ChunkSize:
-    if chunk_size == "auto":
+    if isinstance(chunk_size, str) and chunk_size == "auto":
         return "auto"
-    try:
-        size = operator.index(chunk_size)
-    except TypeError as error:
-        raise TypeError(f'`chunk_size` must be an integer or "auto", got {chunk_size!r}') from error
+    if isinstance(chunk_size, bool) or not hasattr(chunk_size, "__index__"):
+        raise TypeError(f'`chunk_size` must be an integer or "auto", got {chunk_size!r}')
+    size = operator.index(chunk_size)
     if size < 1:
         raise ValueError(f"`chunk_size` must be positive, got {size}")
     return size

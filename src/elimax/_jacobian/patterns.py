@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from elimax._jacobian.call import Argnums, call_of
+from elimax._jacobian.arguments import Argnums, name_of
+from elimax._jacobian.call import Call, call_of
 from elimax._jacobian.check import verified
-from elimax._jacobian.detection import found_pattern, name_of, symmetric_part
+from elimax._jacobian.detection import found_pattern, symmetric_part
+from elimax._jacobian.modes import has_forward_rules
 from elimax._structure.color import color
+from elimax._structure.coloring import Coloring
 from elimax._structure.pattern import Pattern
 
 
@@ -51,7 +54,7 @@ def jacobian_pattern(
     call = call_of(f, args, kwargs, argnums, has_aux=has_aux, holomorphic=holomorphic)
     pattern = found_pattern(call, f"the Jacobian of {name_of(f)}", local=local)
     if verify:
-        verified(call, color(pattern), is_given=False, name=name_of(f))
+        verified(call, _colored(call, pattern), is_given=False, name=name_of(f))
     return pattern
 
 
@@ -97,8 +100,8 @@ def check_pattern(
 
     - `f`, `args`, `kwargs`, `argnums`, `has_aux`, `holomorphic`: as for `elimax.jacobian_pattern`; the point
         at which it is verified, or two random ones if only shapes are given.
-    - `pattern`: of the Jacobian; or, if it is symmetric and `f` has one value, of the Hessian; the one that
-        `elimax.jacobian_pattern` finds if None.
+    - `pattern`: of the Jacobian; or, if `f` has one value and it has a row for each variable, of the Hessian;
+        the one that `elimax.jacobian_pattern` finds if None.
 
     **Raises:** `ValueError` naming the first row in which an entry is missing that is not zero here, or if
     the pattern has another shape; `TypeError` where the function cannot be evaluated: it closes over traced
@@ -109,7 +112,9 @@ def check_pattern(
     if pattern is not None and not isinstance(pattern, Pattern):
         raise TypeError(f"`pattern` must be a Pattern, got {type(pattern).__name__}")
     call = call_of(f, args, kwargs, argnums, has_aux=has_aux, holomorphic=holomorphic)
-    is_hessian = pattern is not None and pattern.symmetric and call.rows.size == 1
+    n = call.columns.size
+    is_hessian = call.rows.size == 1 and pattern is not None and pattern.shape == (n, n) != (1, 1)
+    is_hessian = is_hessian or (pattern is not None and pattern.symmetric and call.rows.size == 1)
     call = call.gradient() if is_hessian else call
     shape = (call.rows.size, call.columns.size)
     if pattern is None:
@@ -118,9 +123,14 @@ def check_pattern(
         raise ValueError(
             f"`pattern` must have the shape of the derivative, {shape}, got {pattern.shape}"
         )
-    coloring = color(pattern, "star" if is_hessian else "column")
+    coloring = color(pattern, "star") if is_hessian else _colored(call, pattern)
     if not verified(call, coloring, is_given=True, name=name_of(f)):
         raise TypeError(
             f"{name_of(f)} cannot be evaluated here: it closes over traced values, or fails at random "
             "points; call check_pattern outside of jit, with arrays"
         )
+
+
+def _colored(call: Call, pattern: Pattern) -> Coloring:
+    """By columns if the function has the derivatives for that, else by rows."""
+    return color(pattern, "column" if has_forward_rules(call) else "row")

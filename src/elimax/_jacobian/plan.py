@@ -14,10 +14,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from elimax._jacobian.arguments import name_of
 from elimax._jacobian.call import Call
 from elimax._jacobian.check import verified
 from elimax._jacobian.compressed import ChunkSize
-from elimax._jacobian.detection import found_pattern, name_of, symmetric_part
+from elimax._jacobian.detection import found_pattern, symmetric_part
 from elimax._jacobian.evaluation import matrix_of, products
 from elimax._jacobian.modes import has_forward_rules, has_reverse_rules
 from elimax._jacobian.verification import markable, marked
@@ -79,12 +80,13 @@ def evaluate(call: Call, plan: Plan, chunk_size: ChunkSize) -> tuple[Any, Any]:
     """The derivative at the point of a call, and the auxiliary results of its function."""
     columns, rows, aux = products(call, call.x, call.others, plan.coloring)
     matrix = matrix_of(plan.coloring, columns, rows, chunk_size)
+    beside = call.auxiliary.join(aux)
     if plan.is_checked:
-        return matrix, aux
+        return matrix, beside
     if columns is not None:
-        return marked(matrix, columns.product, columns.dtype), aux
+        return marked(matrix, columns.product, columns.dtype), beside
     assert rows is not None
-    return marked(matrix.T, rows.product, rows.dtype).T, aux
+    return marked(matrix.T, rows.product, rows.dtype).T, beside
 
 
 # -- making a plan
@@ -110,6 +112,7 @@ def _coloring(f: Callable[..., Any], call: Call, request: Request) -> Coloring:
             f"the pattern has shape {given.shape}, but the derivative of {name_of(f)} has shape {shape}: a "
             "row for each element of the result, a column for each of the arguments it is differentiated by"
         )
+    _check_modes(f, call, request)
     if request.coloring is not None:
         return request.coloring
     pattern = given
@@ -120,6 +123,26 @@ def _coloring(f: Callable[..., Any], call: Call, request: Request) -> Coloring:
     if request.kind != "fewest":
         return color(pattern, request.kind)
     return _fewest(call, pattern.to_general()[0])
+
+
+def _check_modes(f: Callable[..., Any], call: Call, request: Request) -> None:
+    """Raises the `TypeError` that says which derivative a function has no rule for."""
+    if request.is_symmetric and not has_forward_rules(call):
+        raise TypeError(
+            f"{name_of(f)} has no derivatives forward over reverse, which its Hessian is made of: some part "
+            "of it has a rule by jax.custom_vjp that is not differentiated further, or a loop whose length "
+            "is not known (jax.lax.while_loop), which is not differentiated in reverse"
+        )
+    if request.kind == "column" and not has_forward_rules(call):
+        raise TypeError(
+            f"{name_of(f)} has no forward derivatives, since some part of it has a reverse rule alone, by "
+            "jax.custom_vjp: use elimax.jacrev, or elimax.jacobian"
+        )
+    if request.kind == "row" and not has_reverse_rules(call):
+        raise TypeError(
+            f"{name_of(f)} has no reverse derivatives: it has a loop whose length is not known "
+            "(jax.lax.while_loop), or a part that is not transposed; use elimax.jacfwd, or elimax.jacobian"
+        )
 
 
 def _fewest(call: Call, pattern: Pattern) -> Coloring:

@@ -196,7 +196,7 @@ def distinct(pattern: Pattern, kind: str) -> Coloring:
     Each has an entry in `pattern`, but for the last column, where it holds a lower triangle.
     """
     m, n = pattern.shape
-    n -= pattern.symmetric and pattern.column_pointers[-2] == pattern.nnz
+    n -= int(pattern.symmetric and pattern.column_pointers[-2] == pattern.nnz)
     by_row = kind == "row" or (kind == "bidirectional" and m < n)
     columns = np.full(pattern.shape[1], -1)
     columns[:n] = -1 if by_row else np.arange(n)

@@ -34,7 +34,10 @@ def colored(call: Call, k: int, r: int) -> Partial | None:
     if not pattern.nnz:
         return None
     numbers = [i for i, x in enumerate(call.operands) if not jnp.issubdtype(x.dtype, np.inexact)]
-    if call.name in _MOVING and all(call.known[i] is not None for i in numbers):
+    alone = (
+        call.same.count(call.same[k]) == 1
+    )  # else elements may be moved to one place, and added up
+    if call.name in _MOVING and alone and all(call.known[i] is not None for i in numbers):
         return one(L)
     coloring = color(pattern) if forward is not None else None
     flipped = pattern.transpose()[0]

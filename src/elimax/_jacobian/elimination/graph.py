@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from elimax._jacobian.arguments import struct, trace
 from elimax._jacobian.elimination.layout import Layout, diagonal
 from elimax._jacobian.elimination.partial import Call, Partial, partial
 from elimax._jacobian.sparsity.values import folded, is_array
 from elimax._primitive.define import is_traced
 
-_CALLS = {"jit", "pjit", "closed_call", "core_call", "remat2", "checkpoint", "remat"}
+_CALLS = {"jit", "pjit", "closed_call", "core_call", "call", "remat2", "checkpoint", "eval_jaxpr"}
 _CUSTOM = {"custom_jvp_call", "custom_vjp_call"}
 
 
@@ -154,20 +155,24 @@ def _type(aval: Any) -> str:
     return f"{aval.dtype}[{','.join(map(str, aval.shape))}]"
 
 
-def trace(
-    function: Callable[..., Any], arguments: Sequence[Any], differentiated: Sequence[int]
+def graph_of(
+    f: Callable[..., Any],
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+    differentiated: Sequence[int],
 ) -> ComputationalGraph:
-    """The graph of a function of arrays that returns two lists of arrays, by some of its arguments.
+    """The graph of a function of arrays, which calls `f` and returns two lists, by some of its arguments.
 
     The second list is not differentiated.
 
     Integer arguments that are not traced count as constants, so that what they index has a fixed structure.
 
-    **Raises:** `TypeError` naming an equation that computes with complex numbers between them.
+    **Raises:** `TypeError` naming an equation that computes with complex numbers between them, or if `f`
+    looks at values in Python.
 
     **Cost:** one trace of the function; no numbers are computed, but those of constant indices.
     """
-    jaxpr, (differentiable, _) = jax.make_jaxpr(function, return_shape=True)(*arguments)
+    jaxpr, (differentiable, _) = trace(f, function, *map(struct, arguments))
     builder = _Builder()
     inputs = [builder.variable(v.aval) for v in jaxpr.jaxpr.invars]
     for k, (v, x) in enumerate(zip(inputs, arguments, strict=True)):

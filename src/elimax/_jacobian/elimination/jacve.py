@@ -1,8 +1,10 @@
 """Jacobians by vertex elimination."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from elimax._jacobian.arguments import check_function
 from elimax._jacobian.elimination.elimination import Plans, Program, program, resolve_order
 from elimax._jacobian.elimination.graph import ComputationalGraph
 from elimax._jacobian.elimination.problem import Problem
@@ -49,7 +51,8 @@ def jacve(
     **Raises:** `ValueError` for an order with missing, unknown or repeated vertices, which lists them;
     `TypeError` for arguments, outputs or equations that are not real.
 
-    **Derivative:** it can be jitted, vmapped and differentiated like any function that JAX traces.
+    **Derivative:** it can be jitted, vmapped and differentiated like any function that JAX traces; without
+    `jit` every call traces and plans anew.
 
     **Cost:** the multiplications that `count_ops` tells. Elementwise operations on vectors of length n are
     edges of n values: a chain of them costs O(n). Tracing takes a plan for every pair of edges that meet.
@@ -57,6 +60,9 @@ def jacve(
     **Source:** Griewank and Walther, Evaluating Derivatives (2008), sections 9.1, 10.1.
     """
 
+    check_function(f)
+
+    @functools.wraps(f, assigned=("__module__", "__name__", "__qualname__"), updated=())
     def jacobian(*args: Any, **kwargs: Any) -> Any:
         problem = Problem(f, args, kwargs, argnums, has_aux)
         graph = problem.graph

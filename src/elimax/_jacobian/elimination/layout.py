@@ -119,7 +119,7 @@ def layout(
     """
     shape = (*out_shape, *in_shape)
     attached = [
-        None if n == 1 or at is None else (at, None) if isinstance(at, int) else at
+        None if n == 1 or at is None else at if isinstance(at, tuple) else (int(at), None)
         for n, at in zip(shape, on, strict=True)
     ]
     used = sorted(

@@ -1,7 +1,7 @@
 """Elemental partials: the derivative of one result of an equation by one of its operands.
 
 Where entries lie is a table: for primitives whose structure is that of their axes, of layouts; for all
-others, control flow and custom rules among them, the pattern that `sparsity.py` finds in the equation's own
+others, control flow and custom rules among them, the pattern that `linear_pattern` finds in the equation's
 Jacobian-vector product. What they are comes from JAX's rule for the primitive: a product with ones where
 every row or every column has one entry, one product for each color elsewhere. Only where the rule can say
 nothing else the value is known: 1 for what only moves and adds up elements, the other factor for a product.
@@ -39,7 +39,7 @@ def partial(call: Call, k: int, r: int) -> Partial | None:
 
     **Cost:** integers only, for what is in the table; else a trace of the equation, and its coloring.
     """
-    if call.name in _NOTHING:
+    if call.name in _NOTHING or (call.name == "custom_linear_solve" and _is_for_solving(call, k)):
         return None
     rule = PARTIALS.get(call.name)
     if rule is not None:
@@ -49,6 +49,13 @@ def partial(call: Call, k: int, r: int) -> Partial | None:
     if call.operands[k].shape == call.results[r].shape == ():
         return Partial(SCALAR, lambda operands: along_ones(call, operands, k, r))
     return colored(call, k, r)
+
+
+def _is_for_solving(call: Call, k: int) -> bool:
+    """Whether a variable tells a linear solver how to solve, and not what: then nothing is differentiated."""
+    lengths = call.params["const_lengths"]
+    first, last = lengths.matvec, sum(lengths)
+    return all(first <= i < last for i, j in enumerate(call.same) if j == call.same[k])
 
 
 # -- element by element

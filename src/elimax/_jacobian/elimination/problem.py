@@ -1,6 +1,5 @@
 """A function of pytrees at its arguments: its graph, and how a Jacobian is put together from blocks."""
 
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,28 +7,33 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from elimax._jacobian.elimination.graph import ComputationalGraph, trace
+from elimax._jacobian.arguments import Argnums, Auxiliary, check_function, is_array, positions
+from elimax._jacobian.elimination.graph import ComputationalGraph, graph_of
 from elimax._jacobian.elimination.layout import empty
 from elimax._jacobian.elimination.structured import StructuredTensor
 
 
 def computational_graph(
-    f: Callable[..., Any], *args: Any, argnums: int | Sequence[int] = 0, has_aux: bool = False
+    f: Callable[..., Any],
+    *args: Any,
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    **kwargs: Any,
 ) -> ComputationalGraph:
     """The graph that `ex.jacve` eliminates: equations of the inlined program, numbered from 1.
 
     **Arguments:**
 
     - `f`, `argnums`, `has_aux`: as for `ex.jacve`.
-    - `args`: arguments of `f`, or their shapes and dtypes (`jax.ShapeDtypeStruct`).
+    - `args`, `kwargs`: arguments of `f`, or their shapes and dtypes (`jax.ShapeDtypeStruct`).
 
-    **Returns:** an object that prints every equation with its edges; `elimax.plotting.draw_graph` draws it.
+    **Returns:** an object that prints every equation with its edges; `elimax.draw_graph` draws it.
 
     **Raises:** `TypeError` as `ex.jacve` does.
 
     **Cost:** one trace of the function.
     """
-    return Problem(f, args, {}, argnums, has_aux).graph
+    return Problem(f, args, kwargs, argnums, has_aux).graph
 
 
 class Problem:
@@ -40,38 +44,39 @@ class Problem:
         f: Callable[..., Any],
         args: Sequence[Any],
         kwargs: dict[str, Any],
-        argnums: int | Sequence[int],
+        argnums: Argnums,
         has_aux: bool,
     ) -> None:
+        check_function(f)
         self.single = not isinstance(argnums, Sequence | np.ndarray)
-        numbers = [argnums] if self.single else list(argnums)  # type: ignore[arg-type]
-        chosen = [_position(k, len(args)) for k in numbers]
-        self.leaves, tree = jax.tree.flatten(tuple(args))
+        chosen = positions(argnums, len(args))
+        every, tree = jax.tree.flatten(tuple(args))
+        traced = [is_array(leaf) for leaf in every]
+        self.leaves = [leaf for leaf in every if is_array(leaf)]
         spans = np.cumsum([0, *(len(jax.tree.leaves(x)) for x in args)])
         differentiated = [range(spans[k], spans[k + 1]) for k in chosen]
-        flat = sorted({leaf for span in differentiated for leaf in span})
-        for k in flat:
-            _check_real("argument", self.leaves[k])
+        for k in sorted({leaf for span in differentiated for leaf in span}):
+            _check_real("argument", every[k])
+        place = np.cumsum(traced) - 1  # of a leaf among the arrays
+        flat = sorted({int(place[leaf]) for span in differentiated for leaf in span})
         trees: list[Any] = []
+        self._auxiliary = Auxiliary()
 
         def function(*leaves: Any) -> tuple[list[Any], list[Any]]:
-            result = f(*jax.tree.unflatten(tree, leaves), **kwargs)
-            if has_aux and not (isinstance(result, tuple) and len(result) == 2):
-                raise TypeError(
-                    f"with `has_aux` the function must return a pair of an output and something else, got "
-                    f"{type(result).__name__}"
-                )
-            out, aux = result if has_aux else (result, None)
-            trees.extend([jax.tree.structure(out), jax.tree.structure(aux)])
-            return jax.tree.leaves(out), jax.tree.leaves(aux)
+            arrays = iter(leaves)
+            filled = [next(arrays) if flag else x for flag, x in zip(traced, every, strict=True)]
+            result = f(*jax.tree.unflatten(tree, filled), **kwargs)
+            out, aux = self._auxiliary.split(f, result, has_aux)
+            trees.append(jax.tree.structure(out))
+            return jax.tree.leaves(out), aux
 
-        self.graph = trace(function, self.leaves, flat)
-        self.out_tree, self.aux_tree = trees[-2:]
+        self.graph = graph_of(f, function, self.leaves, flat)
+        self.out_tree = trees[-1]
         for v in self.graph.outputs:
             _check_real("output", self.graph.avals[v])
         self.arguments = [
             jax.tree.unflatten(
-                jax.tree.structure(args[k]), [self.graph.arguments[leaf] for leaf in span]
+                jax.tree.structure(args[k]), [self.graph.arguments[place[leaf]] for leaf in span]
             )
             for k, span in zip(chosen, differentiated, strict=True)
         ]
@@ -82,7 +87,7 @@ class Problem:
 
     def aux(self, values: dict[int, Any]) -> Any:
         """The auxiliary output."""
-        return jax.tree.unflatten(self.aux_tree, [values[v] for v in self.graph.auxiliary])
+        return self._auxiliary.join([values[v] for v in self.graph.auxiliary])
 
     def assemble(self, blocks: dict[tuple[int, int], StructuredTensor], sparse: bool) -> Any:
         """The pytree of `jax.jacobian`: that of the output, with one of the arguments for every leaf."""
@@ -108,16 +113,6 @@ class Problem:
             for w in self.graph.outputs
         ]
         return jax.tree.unflatten(self.out_tree, rows)
-
-
-def _position(k: Any, n: int) -> int:
-    try:
-        position = operator.index(k)
-    except TypeError as error:
-        raise TypeError(f"`argnums` must be integers, got {k!r}") from error
-    if not -n <= position < n:
-        raise ValueError(f"`argnums` has {position}, but there are {n} positional arguments")
-    return position % n
 
 
 def _check_real(what: str, x: Any) -> None:

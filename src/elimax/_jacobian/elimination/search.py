@@ -226,13 +226,14 @@ def elimination_order(
     argnums: int | Sequence[int] = 0,
     has_aux: bool = False,
     seed: int = 0,
+    **kwargs: Any,
 ) -> EliminationOrder:
     """An order of elimination with few multiplications, for `ex.jacve(f, order)` with the same arguments.
 
     **Arguments:**
 
     - `f`, `argnums`, `has_aux`: as for `ex.jacve`.
-    - `args`: arguments of `f`, or their shapes and dtypes (`jax.ShapeDtypeStruct`).
+    - `args`, `kwargs`: arguments of `f`, or their shapes and dtypes (`jax.ShapeDtypeStruct`).
     - `method`: "markowitz" and "minfill" are the greedy rules of `ex.jacve`; "local" and "annealing" start
         from the best of these and of the orders of the program, and move vertices: where that costs no more,
         or by simulated annealing.
@@ -243,7 +244,7 @@ def elimination_order(
     **Returns:** the order with its operation counts. It holds plain integers, to be saved and used again for
     the same program.
 
-    **Raises:** `ValueError` for another method; what `ex.jacve` does.
+    **Raises:** `ValueError` for another method or a negative budget; what `ex.jacve` does.
 
     **Cost:** of a move, one elimination of the vertices that it passes; of structured programs, of all that
     come after it.
@@ -254,7 +255,9 @@ def elimination_order(
     if method not in (*GREEDY, *_HEAT):
         known = ", ".join(f'"{name}"' for name in (*GREEDY, *_HEAT))
         raise ValueError(f"`method` must be one of {known}, got {method!r}")
-    graph = Problem(f, args, {}, argnums, has_aux).graph
+    if budget is not None and (not isinstance(budget, int | float) or budget < 0):
+        raise ValueError(f"`budget` must be moves or seconds, not negative, got {budget!r}")
+    graph = Problem(f, args, kwargs, argnums, has_aux).graph
     plans = Plans()
     names = [method] if method in GREEDY else [*GREEDY, "fwd", "rev"]
     starts = [resolve_order(name, graph, plans) for name in names]

@@ -300,9 +300,9 @@ def _merge(value: Array, axis: int, joint: Joint) -> Array:
 def _along(function: Callable[[Array], Array], value: Array, axis: int) -> Array:
     """A function of vectors along one axis."""
     moved = jnp.moveaxis(value, axis, -1)
-    flat = moved.reshape(-1, moved.shape[-1])
+    flat = moved.reshape(math.prod(moved.shape[:-1]), moved.shape[-1])
     done = function(flat[0])[None] if flat.shape[0] == 1 else jax.vmap(function)(flat)
-    return jnp.moveaxis(done.reshape(*moved.shape[:-1], -1), -1, axis)
+    return jnp.moveaxis(done.reshape(*moved.shape[:-1], done.shape[-1]), -1, axis)
 
 
 def _squeezed(value: Any, letters: Sequence[int], lengths: Sequence[int]) -> tuple[list[int], Any]:

@@ -16,7 +16,7 @@ from elimax._jacobian.sparsity.equation import Equation, Results, moved, rule, s
     *("optimization_barrier", "reshard", "pvary", "pcast", "psum", "psum_invariant", "name"),
 )
 def _elementwise(e: Equation) -> Results:
-    """Sums over devices among them, as they are seen only where there is one (`sparsity.py`)."""
+    """Sums over devices among them, as they are seen only where there is one (`linear_pattern.py`)."""
     if len(e.results) > 1:  # each operand has a result of its own
         return list(e.dependences)
     return [union([_spread(e, k) for k in range(len(e.operands))])]
