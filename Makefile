@@ -8,7 +8,7 @@ NATIVE := pyproject.toml CMakeLists.txt $(wildcard cpp/*)
 CPP := $(wildcard cpp/* tests/native/*.cc benchmarks/*.cc benchmarks/peers/*.cc benchmarks/peers/*.h)
 OLDEST := $(shell sed -n 's/^OLDEST = "\(.*\)"/\1/p' src/elimax/_primitive/jax_version.py)
 
-.PHONY: demo test lint format sanitize tsan oldest aarch64 instructions bench clean help
+.PHONY: demo test slow lint format sanitize tsan oldest aarch64 instructions bench clean help
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -16,8 +16,11 @@ help: ## List the targets.
 demo: .venv/installed ## Fit mixed models to three data sets, beside lme4.
 	$(BIN)/python examples/mixed_model.py
 
-test: lint ## Everything CI runs: lint, then the test suite.
-	$(BIN)/pytest -n 2
+test: lint ## Everything CI runs: lint, then the test suite, but for what is slow.
+	$(BIN)/pytest -n 2 -m "not slow"
+
+slow: .venv/installed ## The slow tests: large references, threads under ThreadSanitizer, packages, every case twice.
+	$(BIN)/pytest -n 2 -m slow
 
 lint: .venv/installed ## Style and types, Python and C++.
 	$(BIN)/ruff check
@@ -43,7 +46,7 @@ tsan: .venv-tsan/installed ## What runs on many threads, under ThreadSanitizer.
 	.venv-tsan/bin/python -m pytest tests/native/test_threads.py
 
 oldest: .venv-oldest/installed ## The suite on the oldest supported JAX.
-	.venv-oldest/bin/pytest -n 2
+	.venv-oldest/bin/pytest -n 2 -m "not slow"
 
 # Needs cmake, ninja, g++-aarch64-linux-gnu and qemu-user; minutes, as the emulated processor is slow.
 aarch64: .venv/installed ## The library for 64-bit ARM, and its dense kernels on an emulated one.

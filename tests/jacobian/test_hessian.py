@@ -43,7 +43,7 @@ def x(rng):
     return jnp.asarray(rng.uniform(0.5, 1.5, N))
 
 
-@pytest.mark.parametrize("chunk_size", ["auto", 1, 2])
+@pytest.mark.parametrize("chunk_size", ["auto", 2])
 @pytest.mark.parametrize("kind", ["star", "acyclic"])
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_values(name, kind, chunk_size, x):
@@ -51,7 +51,7 @@ def test_values(name, kind, chunk_size, x):
     H = jax.jit(ex.hessian(f, kind=kind, chunk_size=chunk_size))(x)
     assert isinstance(H, ex.SymmetricMatrix)
     assert_close(H.todense(), jax.hessian(f)(x), 1e-13)
-    P = ex.hessian_pattern(f, x)
+    P = ex.hessian_pattern(f, x, verify=False)
     assert H.pattern == P and P.symmetric
     found = ex.color(P, kind).num_colors
     assert found == COLORS[name][kind == "acyclic"]
@@ -61,21 +61,23 @@ def test_values(name, kind, chunk_size, x):
 def test_derivatives_of_a_hessian(kind, x):
     """Third and fourth derivatives, in both modes, and batches: what a Laplace approximation needs."""
 
+    def f(x):
+        return 1e-2 * rosenbrock(x) + jnp.sum(jnp.cosh(3 * x))
+
     def logdet(x):
-        H = ex.hessian(lambda x: 1e-2 * rosenbrock(x) + jnp.sum(jnp.cosh(3 * x)), kind=kind)(x)
-        return ex.cholesky(H).logdet()
+        return ex.cholesky(ex.hessian(f, kind=kind)(x), throw=False).logdet()
 
     def dense(x):
-        H = jax.hessian(lambda x: 1e-2 * rosenbrock(x) + jnp.sum(jnp.cosh(3 * x)))(x)
-        return jnp.linalg.slogdet(H)[1]
+        return jnp.linalg.slogdet(jax.hessian(f)(x))[1]
 
     x = 0.3 * x
     assert_close(jax.jit(logdet)(x), dense(x), 1e-12)
-    assert_close(jax.grad(logdet)(x), jax.grad(dense)(x), 1e-10)
-    assert_close(jax.jvp(logdet, (x,), (x**2,))[1], jax.jvp(dense, (x,), (x**2,))[1], 1e-10)
-    assert_close(jax.jit(jax.hessian(logdet))(x), jax.hessian(dense)(x), 1e-8)
+    assert_close(jax.jit(jax.grad(logdet))(x), jax.jit(jax.grad(dense))(x), 1e-10)
+    along = lambda g: jax.jit(lambda x: jax.jvp(g, (x,), (x**2,))[1])(x)  # noqa: E731
+    assert_close(along(logdet), along(dense), 1e-10)
+    assert_close(jax.jit(jax.hessian(logdet))(x), jax.jit(jax.hessian(dense))(x), 1e-8)
     batch = jnp.stack([x, x**2])
-    assert_close(jax.vmap(logdet)(batch), jax.vmap(dense)(batch), 1e-12)
+    assert_close(jax.jit(jax.vmap(logdet))(batch), jax.jit(jax.vmap(dense))(batch), 1e-12)
 
 
 def test_newton_is_one_program(x):

@@ -19,11 +19,14 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 import numpy as np
+import pytest
 from jax.flatten_util import ravel_pytree
 
 import elimax as ex
 
 DTYPES = (np.float64, np.complex128)
+# Where every row of the table is compiled many times.
+MOSTLY_REAL = (np.float64, pytest.param(np.complex128, marks=pytest.mark.slow))
 SCATTERED = np.random.default_rng(0).uniform(size=(6, 6)) < 0.45
 
 

@@ -110,6 +110,8 @@ def _apply(
     if any(type(v.aval).__name__ == "AbstractRef" for v in (*equation.invars, *equation.outvars)):
         raise TooDense(f"`{name}` reads or writes a mutable array")
     nothing: list[Any] = [None] * len(equation.outvars)
+    if not nothing:
+        return [], []  # it has effects only
     depends_on_nothing = all(D is None or not D.nnz for D in dependences)
     if name in _CALLS or _is_on_one_device(equation):
         bodies = (equation.params.get(key) for key in _BODIES)
