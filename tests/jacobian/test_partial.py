@@ -12,7 +12,7 @@ from jax import lax
 
 import elimax as ex
 from elimax._jacobian.elimination.call import PARTIALS
-from elimax._jacobian.elimination.graph import trace
+from elimax._jacobian.elimination.graph import graph_of
 from elimax._jacobian.elimination.partial import partial
 from elimax._jacobian.elimination.structured import StructuredTensor
 
@@ -23,7 +23,7 @@ def partials_of(f, *args):
     The name of the primitive, the layout, the number that all entries are or None, the entries, and what JAX
     says they are.
     """
-    graph = trace(lambda *xs: (jax.tree.leaves(f(*xs)), []), args, range(len(args)))
+    graph = graph_of(f, lambda *xs: (jax.tree.leaves(f(*xs)), []), args, range(len(args)))
     values = dict(graph.constants)
     values.update(zip(graph.arguments, args, strict=True))
     active = set(graph.inputs)
