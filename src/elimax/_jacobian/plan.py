@@ -12,8 +12,6 @@ import weakref
 from collections.abc import Callable, Hashable
 from typing import Any, Literal
 
-import numpy as np
-
 from elimax._jacobian.arguments import name_of
 from elimax._jacobian.call import Call
 from elimax._jacobian.check import verified
@@ -122,7 +120,7 @@ def _coloring(f: Callable[..., Any], call: Call, request: Request) -> Coloring:
         pattern = symmetric_part(pattern) if request.is_symmetric else pattern
     if request.kind != "fewest":
         return color(pattern, request.kind)
-    return _fewest(call, pattern.to_general()[0])
+    return _fewest(call, pattern)
 
 
 def _check_modes(f: Callable[..., Any], call: Call, request: Request) -> None:
@@ -146,21 +144,7 @@ def _check_modes(f: Callable[..., Any], call: Call, request: Request) -> None:
 
 
 def _fewest(call: Call, pattern: Pattern) -> Coloring:
-    """By columns, rows or both: whichever takes fewest products, and columns among equals."""
+    """By columns, rows or both, whichever takes fewest products, as far as the function has rules for it."""
     if not has_forward_rules(call):
         return color(pattern, "row")
-    by_columns = color(pattern, "column")
-    row_lengths = np.bincount(pattern.rows, minlength=1)
-    column_lengths = np.diff(pattern.column_pointers)
-    longest = max(row_lengths.max(initial=0), 1), max(column_lengths.max(initial=0), 1)
-    # No coloring of rows has fewer colors than the longest column, and no product reads more than a whole
-    # row or column.
-    fewest_both = -(-pattern.nnz // max(1, *pattern.shape))
-    if by_columns.num_colors <= min(longest[1], fewest_both) or not has_reverse_rules(call):
-        return by_columns
-    best = by_columns
-    if longest[1] < best.num_colors:
-        best = min(best, color(pattern, "row"), key=lambda c: c.num_colors)
-    if fewest_both < best.num_colors:
-        best = min(best, color(pattern, "bidirectional"), key=lambda c: c.num_colors)
-    return best
+    return color(pattern, "bidirectional" if has_reverse_rules(call) else "column")

@@ -89,6 +89,11 @@ def _both(graph: Colorable) -> Coloring:
     columns = best(dataclasses.replace(graph, kind="column"))
     assert columns.column_colors is not None
     colors[:n], count = columns.column_colors, columns.num_colors
+    # No product reads more entries than a whole row or column has.
+    if count <= -(-graph.pattern.nnz // max(1, m, n)):
+        found = read_off(graph, colors)
+        assert found is not None
+        return found
     if np.diff(graph.matrix.pointers).max(initial=0) < count:  # else rows need as many colors
         rows = best(dataclasses.replace(graph, kind="row"))
         if rows.num_colors < count:
