@@ -1,4 +1,5 @@
-"""Every primitive: nothing is ever missing, and where a rule can be exact it is.
+"""Every primitive, loops and branches, linear algebra: nothing is ever missing, and where a rule can be exact
+it is.
 
 The oracle is a dense Jacobian, at several points: its nonzeros must lie within the pattern, and are all of
 it where a case is exact; rules unite what depends on values.
@@ -11,8 +12,13 @@ import pytest
 
 from .cases import ELEMENTS, INDICES, MOVES, SUMS, WINDOWS
 from .oracle import check, gradient_of
+from .programs import ALGEBRA, CONTROL_FLOW, ELIMAX
 
-CASES = {**ELEMENTS, **MOVES, **INDICES, **SUMS, **WINDOWS}
+CASES = {**ELEMENTS, **MOVES, **INDICES, **SUMS, **WINDOWS} | {
+    f"{kind}: {name}": case
+    for kind, table in (("control", CONTROL_FLOW), ("algebra", ALGEBRA), ("elimax", ELIMAX))
+    for name, case in table.items()
+}
 
 
 @pytest.fixture(autouse=True)
