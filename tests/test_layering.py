@@ -107,7 +107,6 @@ FLOORS = {
     "_jacobian.verification": 51,
     "_jacobian.call": 52,
     "_jacobian.evaluation": 53,
-    "_jacobian.modes": 53,
     "_jacobian.check": 54,
     "_jacobian.detection": 56,
     "_jacobian.patterns": 57,

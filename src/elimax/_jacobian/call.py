@@ -5,6 +5,7 @@ under which patterns and colorings are remembered.
 """
 
 import dataclasses
+import functools
 import hashlib
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -25,7 +26,7 @@ from elimax._jacobian.arguments import (
     trace,
 )
 from elimax._jacobian.space import Space
-from elimax._primitive.define import is_traced
+from elimax._primitive.define import any_equation, is_traced
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +66,36 @@ class Call:
     def value(self, x: Any) -> Any:
         """f(x) beside the other arguments of this call."""
         return self.function(x, self.others)[0]
+
+    @functools.cached_property
+    def has_forward_rules(self) -> bool:
+        """Whether x' -> J x' can be computed: not if some part has a reverse rule alone, `jax.custom_vjp`."""
+
+        def along(x: Any, others: Sequence[Any]) -> Any:
+            return jax.jvp(lambda x: self.function(x, others)[0], (x,), (x,))[1]
+
+        jaxpr = self._traced(along)
+        # What stands in for the linear part of a custom_vjp function waits to be transposed.
+        waits = jaxpr is not None and any_equation(
+            jaxpr, lambda e: e.primitive.name == "custom_lin"
+        )
+        return jaxpr is not None and not waits
+
+    @functools.cached_property
+    def has_reverse_rules(self) -> bool:
+        """Whether y -> J^T y can be computed: not through a while loop, or what is not transposed."""
+
+        def along(x: Any, others: Sequence[Any]) -> Any:
+            y, backward = jax.vjp(lambda x: self.function(x, others)[0], x)
+            return backward(y)
+
+        return self._traced(along) is not None
+
+    def _traced(self, function: Callable[..., Any]) -> Any:
+        try:
+            return jax.make_jaxpr(function)(*self.structs).jaxpr
+        except (TypeError, ValueError, NotImplementedError):
+            return None
 
     def gradient(self) -> "Call":
         """x -> the gradient of a function with one real (or holomorphic) value.

@@ -6,7 +6,6 @@ from typing import Any
 import jax
 
 from elimax._jacobian.call import Call
-from elimax._jacobian.modes import has_forward_rules
 from elimax._jacobian.settle import settle
 from elimax._jacobian.sparsity.linear_pattern import linear_pattern
 from elimax._structure.pattern import Pattern
@@ -41,7 +40,7 @@ def _pattern_at(call: Call, x: Any, others: Sequence[Any]) -> Pattern | None:
     def value(x: Any) -> Any:
         return call.function(x, others)[0]
 
-    if has_forward_rules(call):
+    if call.has_forward_rules:
         return linear_pattern(
             lambda t: jax.jvp(value, (x,), (t,))[1], call.columns.size, call.columns.dtype
         )

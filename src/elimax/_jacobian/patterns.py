@@ -7,7 +7,6 @@ from elimax._jacobian.arguments import Argnums, name_of
 from elimax._jacobian.call import Call, call_of
 from elimax._jacobian.check import verified
 from elimax._jacobian.detection import found_pattern, symmetric_part
-from elimax._jacobian.modes import has_forward_rules
 from elimax._structure.color import color
 from elimax._structure.coloring import Coloring
 from elimax._structure.pattern import Pattern
@@ -133,4 +132,4 @@ def check_pattern(
 
 def _colored(call: Call, pattern: Pattern) -> Coloring:
     """By columns if the function has the derivatives for that, else by rows."""
-    return color(pattern, "column" if has_forward_rules(call) else "row")
+    return color(pattern, "column" if call.has_forward_rules else "row")

@@ -18,7 +18,6 @@ from elimax._jacobian.check import verified
 from elimax._jacobian.compressed import ChunkSize
 from elimax._jacobian.detection import found_pattern, symmetric_part
 from elimax._jacobian.evaluation import matrix_of, products
-from elimax._jacobian.modes import has_forward_rules, has_reverse_rules
 from elimax._jacobian.verification import markable, marked
 from elimax._structure.color import color
 from elimax._structure.coloring import Coloring
@@ -125,18 +124,18 @@ def _coloring(f: Callable[..., Any], call: Call, request: Request) -> Coloring:
 
 def _check_modes(f: Callable[..., Any], call: Call, request: Request) -> None:
     """Raises the `TypeError` that says which derivative a function has no rule for."""
-    if request.is_symmetric and not has_forward_rules(call):
+    if request.is_symmetric and not call.has_forward_rules:
         raise TypeError(
             f"{name_of(f)} has no derivatives forward over reverse, which its Hessian is made of: some part "
             "of it has a rule by jax.custom_vjp that is not differentiated further, or a loop whose length "
             "is not known (jax.lax.while_loop), which is not differentiated in reverse"
         )
-    if request.kind == "column" and not has_forward_rules(call):
+    if request.kind == "column" and not call.has_forward_rules:
         raise TypeError(
             f"{name_of(f)} has no forward derivatives, since some part of it has a reverse rule alone, by "
             "jax.custom_vjp: use elimax.jacrev, or elimax.jacobian"
         )
-    if request.kind == "row" and not has_reverse_rules(call):
+    if request.kind == "row" and not call.has_reverse_rules:
         raise TypeError(
             f"{name_of(f)} has no reverse derivatives: it has a loop whose length is not known "
             "(jax.lax.while_loop), or a part that is not transposed; use elimax.jacfwd, or elimax.jacobian"
@@ -145,6 +144,6 @@ def _check_modes(f: Callable[..., Any], call: Call, request: Request) -> None:
 
 def _fewest(call: Call, pattern: Pattern) -> Coloring:
     """By columns, rows or both, whichever takes fewest products, as far as the function has rules for it."""
-    if not has_forward_rules(call):
+    if not call.has_forward_rules:
         return color(pattern, "row")
-    return color(pattern, "bidirectional" if has_reverse_rules(call) else "column")
+    return color(pattern, "bidirectional" if call.has_reverse_rules else "column")
