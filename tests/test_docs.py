@@ -1,4 +1,4 @@
-"""Every Python block of these pages runs, from top to bottom, as a script in a fresh process."""
+"""Every Python block of these pages runs, from top to bottom, as a script in a fresh process and an empty folder."""
 
 import os
 import pathlib
@@ -23,7 +23,7 @@ ENVIRONMENT = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_code_of_a_page_runs(page):
+def test_code_of_a_page_runs(page, tmp_path):
     text = (ROOT / page).read_text()
     blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert len(blocks) == text.count("```python") > 0
@@ -31,7 +31,7 @@ def test_code_of_a_page_runs(page):
         [sys.executable, "-c", "\n".join(blocks)],
         capture_output=True,
         text=True,
-        cwd=ROOT,
+        cwd=tmp_path,
         env=ENVIRONMENT,
     )
     assert run.returncode == 0, run.stderr
