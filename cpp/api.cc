@@ -12,6 +12,7 @@
 #include <new>
 #include <optional>
 
+#include "dense.h"
 #include "host.h"
 #include "numeric.h"
 
@@ -175,6 +176,7 @@ int elimax_pin_content(const char* kind, const std::int64_t* preamble, Offset pr
 }
 void elimax_clear_structures() { clear_structures(); }
 void elimax_set_host(HostFunction function) { set_host(function); }
+const char* elimax_instruction_set() { return instruction_set(); }
 std::int64_t elimax_counted(int counter) { return counted(static_cast<Counter>(counter)); }
 
 }  // extern "C"

@@ -16,20 +16,33 @@ void* packing_buffer() {
   return buffer.data;
 }
 
+namespace {
+
+struct Choice {
+  const char* instruction_set;
+  const DenseTables& tables;
+};
+
 #if defined(__x86_64__)
-static const DenseTables& choose() {
-  if (__builtin_cpu_supports("x86-64-v4")) return v4::tables;
-  if (__builtin_cpu_supports("x86-64-v3")) return v3::tables;
-  return v2::tables;
+Choice choose() {
+  if (__builtin_cpu_supports("x86-64-v4")) return {"x86-64-v4", v4::tables};
+  if (__builtin_cpu_supports("x86-64-v3")) return {"x86-64-v3", v3::tables};
+  return {"x86-64-v2", v2::tables};
 }
 #else
-static const DenseTables& choose() { return base::tables; }
+Choice choose() { return {"the baseline of this architecture", base::tables}; }
 #endif
 
-static const DenseTables& tables() {
-  static const DenseTables& chosen = choose();
-  return chosen;
+const Choice& chosen() {
+  static const Choice choice = choose();
+  return choice;
 }
+
+const DenseTables& tables() { return chosen().tables; }
+
+}  // namespace
+
+const char* instruction_set() { return chosen().instruction_set; }
 
 template <>
 const DenseKernels<float>& dense() {

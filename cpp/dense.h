@@ -100,7 +100,8 @@ extern const DenseTables tables;
 }
 #endif
 
-// The kernels for this processor.
+// The kernels for this processor, and the name of the instruction set that they use.
+const char* instruction_set();
 template <class T>
 const DenseKernels<T>& dense();
 

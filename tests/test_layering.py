@@ -149,6 +149,9 @@ FLOORS = {
     "_external.solver": 79,
     "_external": 80,
     "": 90,
+    # what an installation prints of itself
+    "_self_check": 200,
+    "__main__": 201,
     # what needs extras, and is imported by nothing else
     "adapters": 91,
     "adapters.cholmod": 91,

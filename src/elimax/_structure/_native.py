@@ -69,6 +69,7 @@ declare(
 )
 declare("elimax_clear_structures", None)
 declare("elimax_counted", c_int64, c_int)
+declare("elimax_instruction_set", c_char_p)
 
 
 def index(array: np.ndarray):
@@ -371,3 +372,8 @@ _COUNTERS = (
 def counted(name: str) -> int:
     """How often a kernel ran in this process, one count per matrix of a batch."""
     return library.elimax_counted(_COUNTERS.index(name))
+
+
+def instruction_set() -> str:
+    """The instruction set that the dense kernels use on this processor."""
+    return library.elimax_instruction_set().decode()
