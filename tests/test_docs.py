@@ -25,6 +25,7 @@ ENVIRONMENT = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
 @pytest.mark.parametrize("page", PAGES)
 def test_code_of_a_page_runs(page, tmp_path):
     text = (ROOT / page).read_text()
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert len(blocks) == text.count("```python") > 0
     run = subprocess.run(

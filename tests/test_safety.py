@@ -176,6 +176,7 @@ def test_interrupt_leaves_the_process_usable(batch, n):
     """Ctrl-C in the middle of a factorization: KeyboardInterrupt, and the next calls are right."""
     fresh(f"""
         batch, n = {batch}, {n}
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's parent ignores it
         i, j = np.tril_indices(n)
         S = ex.SymmetricMatrix.from_coo(i, j, np.where(i == j, n, 1.0), (n, n))
         scale = np.linspace(1, 2, batch)

@@ -76,6 +76,34 @@ def test_scans(short, seed, density, T, reverse, own, results):
     assert np.array_equal(found, expected(parts, T, reverse, own, results))
 
 
+@pytest.mark.parametrize("short", [64, 0])
+@pytest.mark.parametrize("T", [1, 3])
+@pytest.mark.parametrize("own", [False, True])
+def test_only_the_first_step_sees_a_carry_that_is_replaced(short, T, own, monkeypatch):
+    """The next carry depends on nothing, or on the step's own elements only."""
+    J, K, B, C, E, F = matrices(np.random.default_rng(T), 0.6)
+    parts = [np.zeros_like(J), np.zeros_like(K), B * own, C, E, F]
+    monkeypatch.setattr(module, "_SHORT", short)
+    found = pattern_of(looped(parts, T, False, own, True), CARRY + SHARED + OWN * T)
+    wanted = expected(parts, T, False, own, True)
+    assert np.array_equal(found, wanted)
+    assert wanted[CARRY : CARRY + RESULT, :CARRY].sum() == C.sum() > 0
+
+
+def test_a_replaced_carry_in_a_scan_that_is_too_dense(monkeypatch):
+    J, K, B, C, E, F = matrices(np.random.default_rng(0), 0.6)
+    parts = [np.zeros_like(J), np.zeros_like(K), np.zeros_like(B), C, E, F]
+
+    def too_dense(*_):
+        raise module.TooDense
+
+    monkeypatch.setattr(module, "_SHORT", 0)
+    monkeypatch.setattr(module, "_LONG", 0)
+    monkeypatch.setattr(module, "_composed", too_dense)
+    found = pattern_of(looped(parts, 3, False, True, True), CARRY + SHARED + OWN * 3)
+    assert (found >= expected(parts, 3, False, True, True)).all()
+
+
 @pytest.mark.parametrize("T", [65, 100, 129])
 def test_long_scans(T):
     rng = np.random.default_rng(T)

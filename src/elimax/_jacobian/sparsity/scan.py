@@ -200,9 +200,9 @@ def _composed(body: Body, steps: _Steps) -> Depends:
     needed = any(M is not None and M.nnz for M in C)
     nothing: Depends = [None] * len(C)
     whole = body.step_matrix()
-    if whole is None:
-        return [*[None] * body.n_carry, *terms.results(nothing)]
     J, v = body.part(whole, body.carry), terms.constant(whole)
+    if J is None:  # the first step alone sees the carry that is there at the start
+        J = sp.csr_array((size, size), dtype=bool)
     own = terms.own(whole)
     if own is None and not needed:
         carry = powers(J, terms.start, v, T)
@@ -229,7 +229,7 @@ def _united(body: Body, steps: _Steps) -> Depends:
         anywhere = np.tile(np.arange(B.shape[1]), terms.T)
         parts.append(multiply(B, group(terms.elements, anywhere, B.shape[1])))
     J = body.part(whole, body.carry)
-    carry = None if J is None else any_number(J, union(parts))
+    carry = union(parts) if J is None else any_number(J, union(parts))
     carried: Depends = []
     for R in body.results[body.n_carry :]:
         C = body.part(R, body.carry)
