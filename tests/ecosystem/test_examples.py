@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 import newton
 from pde import measuring
 
@@ -41,6 +43,7 @@ def test_stiff_ode(tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_bundle_adjustment():
     printed = _run("examples/bundle_adjustment.py", "--quick")
     losses = {float(loss) for loss in re.findall(r"steps, loss (\S+),", printed)}

@@ -26,6 +26,7 @@ def succeeds(checked: str) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not COMPILER, reason="needs a C++ compiler")
 def test_crew(tmp_path):
     succeeds(program(HERE / "crew_check.cc", tmp_path))

@@ -31,7 +31,7 @@ def _records(kinds=None):
     found = [r for r in index().values() if r["rows"] == r["cols"] and r["kind"] != "pattern"]
     found = [r for r in found if kinds is None or r["kind"].split("-")[0] in kinds]
     return [
-        pytest.param(r["name"], marks=[pytest.mark.slow] if r["nnz"] > 150_000 else [])
+        pytest.param(r["name"], marks=[pytest.mark.slow] if r["nnz"] > 60_000 else [])
         for r in found
     ]
 

@@ -22,7 +22,7 @@ def _arguments(A, dtype, rng):
     ("name", "dtype", "method"),
     [
         ("grid_2d", np.float64, "supernodal"),
-        ("disconnected", np.complex128, "supernodal"),
+        pytest.param("disconnected", np.complex128, "supernodal", marks=pytest.mark.slow),
         ("grid_2d", np.complex128, "simplicial"),
         ("tridiagonal", np.float64, "simplicial"),
     ],
@@ -53,7 +53,11 @@ def test_the_small_matrix_is_not_trivial():
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize(
     ("method", "dtype"),
-    [("supernodal", np.float64), ("supernodal", np.complex128), ("simplicial", np.complex128)],
+    [
+        ("supernodal", np.float64),
+        pytest.param("supernodal", np.complex128, marks=pytest.mark.slow),
+        ("simplicial", np.complex128),
+    ],
 )
 def test_every_mix_of_modes_up_to_order_four(method, dtype, function, rng):
     A = spd("small", dtype)

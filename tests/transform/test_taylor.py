@@ -34,7 +34,7 @@ def _functions(A):
     }
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+@pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.complex128, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("function", [*FUNCTIONS, "product", "triangular_solve"])
 def test_taylor_coefficients_agree_with_dense(function, dtype, rng):
     A = spd("disconnected", dtype)
