@@ -158,6 +158,22 @@ FLOORS = {
     "plotting.graph": 91,
     "plotting.spy": 91,
     "plotting": 92,
+    # mixed models by formula
+    "stats.mixed.formula": 150,
+    "stats.mixed.random_term": 150,
+    "stats.mixed.cross_products": 151,
+    "stats.mixed.random_design": 151,
+    "stats.mixed.criterion": 152,
+    "stats.mixed.optimize": 153,
+    "stats.mixed.table": 150,
+    "stats.mixed.design": 152,
+    "stats.mixed.results": 154,
+    "stats.mixed.fit": 155,
+    "stats.mixed.lmm": 156,
+    "stats.mixed.compare": 156,
+    "stats.mixed.plots": 154,
+    "stats.mixed": 159,
+    "stats": 199,
 }
 # The packages a module may take from JAX's extension interfaces.
 JAX_INTERNALS = {
