@@ -8,9 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
-import mixed_model
-from lmm.datasets import PROBLEMS, REFERENCE, Problem
 from lmm.fitting import Fit, evaluate, evaluate_hessian, evaluate_with_gradient, fit
 from lmm.model import (
     MixedModel,
@@ -20,6 +17,9 @@ from lmm.model import (
     estimates,
     templates,
 )
+
+import mixed_model
+from lmm.datasets import PROBLEMS, REFERENCE, Problem
 from lmm.report import Line, comparison, table
 
 FITS = [(name, kind) for name, kinds in REFERENCE["fits"].items() for kind in kinds]

@@ -25,7 +25,7 @@ def compare(*fits: MixedFit) -> pd.DataFrame:
     **Returns:** per model `npar`, `aic`, `bic`, `log_likelihood`, `deviance` and, against the row before,
     `chisq`, `df` and `p_value`.
 
-    **Raises:** `TypeError` for what is no fit; `ValueError` for fewer than two, or fits to different responses.
+    **Raises:** `TypeError` for what is no fit; `ValueError` for fewer than two, or if the responses differ.
     """
     for fit in fits:
         if not isinstance(fit, MixedFit):

@@ -89,7 +89,9 @@ def deviance(
 
 def estimates(
     model: CrossProducts, theta: Theta, reml: bool | Bool[Array, ""]
-) -> tuple[Float[Array, " p"], Float[Array, "p p"], Float[Array, ""], list[Float[Array, "levels k"]]]:
+) -> tuple[
+    Float[Array, " p"], Float[Array, "p p"], Float[Array, ""], list[Float[Array, "levels k"]]
+]:
     """beta, its covariance, sigma, and the conditional modes of b per term, given theta.
 
     The covariance of beta is sigma^2 (R_X^T R_X)^-1: it takes theta as known, as lme4's does.

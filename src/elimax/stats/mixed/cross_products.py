@@ -138,7 +138,11 @@ def _gram_of(
     value, row, column = map(np.concatenate, (entries, rows, columns))
     order = np.lexsort((row, column))
     shape = (start[-1], start[-1])
-    return blocks, order, ex.SymmetricMatrix.from_coo(row[order], column[order], value[order], shape)
+    return (
+        blocks,
+        order,
+        ex.SymmetricMatrix.from_coo(row[order], column[order], value[order], shape),
+    )
 
 
 def pairs_of_terms(terms: int) -> list[tuple[int, int]]:

@@ -206,8 +206,8 @@ def _random_terms(
             twice = [name for name in part.names if (bar.label, name) in seen]
             if twice:
                 raise ValueError(
-                    f"{twice[0]} by {bar.label} is in two random terms of {bar.label}: the data know the sum of "
-                    "their variances only. An intercept is left out by (0 + x | g)"
+                    f"{twice[0]} by {bar.label} is in two random terms: the data know the sum of their variances "
+                    "only. An intercept is left out by (0 + x | g)"
                 )
             seen |= {(bar.label, name) for name in part.names}
             terms.append(RandomTerm(bar.label, grouping.levels, codes, design, part.names))
@@ -245,7 +245,9 @@ def _finite(matrix: Any, names: Sequence[str]) -> np.ndarray:
     values = np.asarray(matrix, float)
     wrong = ~np.all(np.isfinite(values), axis=0)
     if wrong.any():
-        raise ValueError(f"{names[int(np.argmax(wrong))]!r} has values that are infinite or not numbers")
+        raise ValueError(
+            f"{names[int(np.argmax(wrong))]!r} has values that are infinite or not numbers"
+        )
     return values
 
 

@@ -159,9 +159,7 @@ class MixedFit(abc.ABC):
     @property
     def covariances(self) -> list[np.ndarray]:
         """The covariance of one level's random effects, per term (k, k)."""
-        return [
-            self.sigma**2 * T @ T.T for T in templates(self._sizes, self._theta)
-        ]
+        return [self.sigma**2 * T @ T.T for T in templates(self._sizes, self._theta)]
 
     @property
     def variance_components(self) -> pd.DataFrame:
@@ -224,7 +222,9 @@ class MixedFit(abc.ABC):
         parsed = self.design.formula
         bars = parsed.bars if include_random else ()
         known = column_names(newdata)
-        used = set().union(*map(names_in, (parsed.fixed, *parsed.offsets, *(b.effects for b in bars))))
+        used = set().union(
+            *map(names_in, (parsed.fixed, *parsed.offsets, *(b.effects for b in bars)))
+        )
         seen = set(self.design.fixed_part.spec.required_variables)
         for name in sorted(seen | {name for bar in bars for name in bar.group}):
             check_column(name, known)
@@ -252,10 +252,12 @@ class MixedFit(abc.ABC):
             codes = grouping.codes(frame)
             if np.any(codes < 0) and not allow_new_levels:
                 new = frame.loc[codes < 0, list(grouping.names)].drop_duplicates().astype(str)
-                shown = ", ".join(map(":".join, new.to_numpy()[:5])) + (", ..." if len(new) > 5 else "")
+                shown = ", ".join(map(":".join, new.to_numpy()[:5])) + (
+                    ", ..." if len(new) > 5 else ""
+                )
                 raise ValueError(
-                    f"`newdata` has levels of {':'.join(grouping.names)!r} that the fit knows nothing of: {shown}. "
-                    "With allow_new_levels=True their random effects are 0"
+                    f"`newdata` has levels of {':'.join(grouping.names)!r} that the fit does not know: {shown}. With "
+                    "allow_new_levels=True their random effects are 0"
                 )
             own = np.where(codes[:, None] >= 0, modes[codes], 0.0)
             value += np.sum(part.matrix(frame) * own, axis=1)
@@ -263,18 +265,22 @@ class MixedFit(abc.ABC):
 
     # -- pictures
 
-    def plot_random_effects(self, group: str | None = None) -> Any:
+    def plot_random_effects(
+        self, group: str | None = None, noun: str | None = None, effect: str | None = None
+    ) -> Any:
         """Draws the conditional modes of a term, sorted, with 95% intervals: a caterpillar plot.
 
         **Arguments:**
 
         - `group`: which term, by its `grp` in `conditional_modes`; the first if None.
+        - `noun`: what a level is; the name of the grouping factor if None.
+        - `effect`: what the coefficients are effects on, as "effect on the rating".
 
         **Returns:** the figure of matplotlib.
 
         **Raises:** `ValueError` for an unknown term; `ModuleNotFoundError` without matplotlib.
         """
-        return _plots().caterpillar(self, group)
+        return _plots().caterpillar(self, group, noun, effect)
 
     def plot_residuals(self) -> Any:
         """Draws scaled residuals against fitted values and against normal quantiles.
@@ -289,5 +295,6 @@ def _plots() -> Any:
         return importlib.import_module("elimax.stats.mixed.plots")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "pictures of fits are drawn with matplotlib: pip install 'elimax[plotting]'", name=error.name
+            "pictures of fits are drawn with matplotlib: pip install 'elimax[plotting]'",
+            name=error.name,
         ) from error

@@ -35,9 +35,13 @@ class Grouping:
         keys = [(text,) for text in map(str, values)]
         for name in names[1:]:
             more, other = _factor(name, frame)
-            pairs, codes = np.unique(codes.astype(np.int64) * len(other) + more, return_inverse=True)
+            pairs, codes = np.unique(
+                codes.astype(np.int64) * len(other) + more, return_inverse=True
+            )
             texts = list(map(str, other))
-            keys = [(*keys[pair // len(other)], texts[pair % len(other)]) for pair in pairs.tolist()]
+            keys = [
+                (*keys[pair // len(other)], texts[pair % len(other)]) for pair in pairs.tolist()
+            ]
         if len(keys) < 2:
             raise ValueError(
                 f"the grouping factor {':'.join(names)!r} has one level, {':'.join(keys[0])!r}: the variance "

@@ -31,7 +31,10 @@ from elimax.stats.mixed.random_term import (
 Criterion = Callable[[np.ndarray], tuple[float, np.ndarray]]
 Report = Callable[[str, int, float, float], None]
 
-_SMALLEST, _LARGEST = 1e-4, 1e5  # standard deviations relative to the residual one: of the first phase
+_SMALLEST, _LARGEST = (
+    1e-4,
+    1e5,
+)  # standard deviations relative to the residual one: of the first phase
 _NEWTON_STEPS = 50
 _ROUNDING = 1e-14  # of the criterion, relative: Newton steps that promise less are not taken
 _CONVERGED = 1e-11  # of the criterion, relative: what may be left to gain
@@ -125,9 +128,7 @@ def minimize(
     return Minimum(theta, value, gradient, objective.evaluations, converged, decrement)
 
 
-def _quasi_newton(
-    objective: _Objective, start: np.ndarray, logarithmic: np.ndarray
-) -> np.ndarray:
+def _quasi_newton(objective: _Objective, start: np.ndarray, logarithmic: np.ndarray) -> np.ndarray:
     """L-BFGS-B in the logarithms of the diagonals."""
     best = [objective.value]
 
@@ -157,9 +158,7 @@ def _quasi_newton(
     return natural(found.x)
 
 
-def _newton(
-    objective: _Objective, theta: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, float]:
+def _newton(objective: _Objective, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """Newton steps until the decrease they promise is round-off.
 
     Returns theta, a Hessian near it and the decrease that the next step promises. A Hessian serves for as

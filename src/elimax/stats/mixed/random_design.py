@@ -52,7 +52,10 @@ class RandomDesign:
         pattern = ex.Pattern.from_coo(rows, columns, (n, int(start[-1])))
         sorted_to = np.lexsort((rows, columns))
         return cls(
-            tuple(jnp.asarray(term.design) for term in terms), jnp.asarray(sorted_to), pattern, sizes
+            tuple(jnp.asarray(term.design) for term in terms),
+            jnp.asarray(sorted_to),
+            pattern,
+            sizes,
         )
 
     @property
@@ -79,12 +82,15 @@ class RandomDesign:
         **Derivative:** linear in theta.
         """
         blocks = [
-            ex.kron(ex.SparseMatrix.eye(levels), _lower(T))
+            ex.kron(ex.SparseMatrix.eye(levels, T.dtype), _lower(T))
             for (levels, _), T in zip(self.sizes, templates(self.sizes, theta), strict=True)
         ]
-        return ex.block_diag(*blocks)
+        factor = ex.block_diag(*blocks)
+        assert isinstance(factor, ex.SparseMatrix)
+        return factor
 
 
 def _lower(T: Float[Array, "k k"]) -> ex.SparseMatrix:
-    row, column = np.tril_indices(T.shape[0])
-    return ex.SparseMatrix.from_coo(row, column, T[row, column], T.shape)
+    k = T.shape[0]
+    row, column = np.tril_indices(k)
+    return ex.SparseMatrix.from_coo(row, column, T[row, column], (k, k))

@@ -27,7 +27,8 @@ def coefficient_table(names: Sequence[str], beta: np.ndarray, vcov: np.ndarray) 
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = beta / error
     return pd.DataFrame(
-        {"estimate": beta, "std_error": error, "t_value": ratio}, index=pd.Index(names, name="effect")
+        {"estimate": beta, "std_error": error, "t_value": ratio},
+        index=pd.Index(names, name="effect"),
     )
 
 
@@ -120,7 +121,12 @@ def fixed_effects_text(table: pd.DataFrame, headers: Sequence[str]) -> str:
     """The block of a summary on fixed effects: estimates and what follows from them."""
     rows = [("", *headers)]
     for name, values in table.iterrows():
-        rows.append((str(name), *(f"{value:.4f}" if abs(value) < 1e6 else f"{value:.6g}" for value in values)))
+        rows.append(
+            (
+                str(name),
+                *(f"{value:.4f}" if abs(value) < 1e6 else f"{value:.6g}" for value in values),
+            )
+        )
     return "\n".join(["Fixed effects:", *_aligned(rows, "<" + ">" * len(headers))])
 
 
@@ -139,24 +145,35 @@ def correlations_text(names: Sequence[str], vcov: np.ndarray) -> str:
     short = [name[:8] for name in names]
     rows = [("", *short[:-1])]
     for i in range(1, len(names)):
-        cells = [f"{vcov[i, j] / (sd[i] * sd[j]):.3f}" if j < i else "" for j in range(len(names) - 1)]
+        cells = [
+            f"{vcov[i, j] / (sd[i] * sd[j]):.3f}" if j < i else "" for j in range(len(names) - 1)
+        ]
         rows.append((names[i], *cells))
-    return "\n".join(["Correlation of fixed effects:", *_aligned(rows, "<" + ">" * (len(names) - 1))])
+    return "\n".join(
+        ["Correlation of fixed effects:", *_aligned(rows, "<" + ">" * (len(names) - 1))]
+    )
 
 
 def _aligned(rows: Sequence[tuple[str, ...]], sides: str) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
-        " " + " ".join(f"{cell:{side}{w}}" for cell, side, w in zip(row, sides, widths, strict=True)).rstrip()
+        " "
+        + " ".join(
+            f"{cell:{side}{w}}" for cell, side, w in zip(row, sides, widths, strict=True)
+        ).rstrip()
         for row in rows
     ]
 
 
-def remarks_text(converged: bool, singular: bool, gradient_norm: float, aliased: Sequence[str]) -> str:
+def remarks_text(
+    converged: bool, singular: bool, gradient_norm: float, aliased: Sequence[str]
+) -> str:
     """What a reader should know of how the fit ended; empty if there is nothing."""
     lines = []
     if aliased:
-        lines.append(f"Left out of the fixed effects, being spanned by others: {', '.join(aliased)}.")
+        lines.append(
+            f"Left out of the fixed effects, being spanned by others: {', '.join(aliased)}."
+        )
     if singular:
         lines.append(
             "The fit is singular: a variance is zero or a correlation 1 or -1. This is a boundary estimate, "
