@@ -1,4 +1,4 @@
-"""Every Python block of these pages runs, top to bottom, as a script in a fresh process, in an empty folder."""
+"""Every Python block of these pages runs, from top to bottom, as a script in a fresh process and folder."""
 
 import os
 import pathlib

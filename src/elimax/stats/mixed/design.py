@@ -206,8 +206,8 @@ def _random_terms(
             twice = [name for name in part.names if (bar.label, name) in seen]
             if twice:
                 raise ValueError(
-                    f"{twice[0]} by {bar.label} is in two random terms: the data know the sum of their variances "
-                    "only. An intercept is left out by (0 + x | g)"
+                    f"{twice[0]} by {bar.label} is in two random terms: the data know the sum of their "
+                    "variances only. An intercept is left out by (0 + x | g)"
                 )
             seen |= {(bar.label, name) for name in part.names}
             terms.append(RandomTerm(bar.label, grouping.levels, codes, design, part.names))

@@ -256,8 +256,8 @@ class MixedFit(abc.ABC):
                     ", ..." if len(new) > 5 else ""
                 )
                 raise ValueError(
-                    f"`newdata` has levels of {':'.join(grouping.names)!r} that the fit does not know: {shown}. With "
-                    "allow_new_levels=True their random effects are 0"
+                    f"`newdata` has levels of {':'.join(grouping.names)!r} that the fit does not know: {shown}. "
+                    "With allow_new_levels=True their random effects are 0"
                 )
             own = np.where(codes[:, None] >= 0, modes[codes], 0.0)
             value += np.sum(part.matrix(frame) * own, axis=1)

@@ -191,7 +191,8 @@ def lmm(
 ) -> LinearMixedFit:
     r"""Fits a linear mixed model by REML or maximum likelihood.
 
-    $y = X \beta + Z b + \text{offset} + e$ with $b \sim N(0, \sigma^2 \Lambda \Lambda^\top)$ and $e_i \sim N(0, \sigma^2 / w_i)$. Formulas are those of lme4:
+    $y = X \beta + Z b + \text{offset} + e$ with $b \sim N(0, \sigma^2 \Lambda \Lambda^\top)$ and $e_i \sim
+    N(0, \sigma^2 / w_i)$. Formulas are those of lme4:
 
         (1 | g)         an intercept per level of g
         (x | g)         an intercept and a slope, correlated; (1 + x | g)
@@ -201,9 +202,9 @@ def lmm(
         (1 | a/b)       (1 | a) + (1 | a:b)
         offset(z)       added to the linear predictor, as a Python expression
 
-    Fixed effects and the left sides of bars are formulas of formulaic: `a * b`, `C(f, contr.sum)`,
-    `poly(x, 2)`, `{x / 2}`. Factors are columns of text, categories or booleans, with treatment contrasts, ordered ones too
-    (where R takes polynomials: `C(f, contr.poly)`). The response is an expression: `log(y)`.
+    Fixed effects and the left sides of bars are formulas of formulaic: `a * b`, `C(f, contr.sum)`, `poly(x,
+    2)`, `{x / 2}`. Factors are columns of text, categories or booleans, with treatment contrasts, ordered
+    ones too (where R takes polynomials: `C(f, contr.poly)`). The response is an expression: `log(y)`.
 
     **Arguments:**
 
@@ -219,17 +220,17 @@ def lmm(
     **Returns:** the fit. A variance of zero or a correlation of 1 is a normal result (`fit.is_singular`);
     `fit.converged` says whether the search for theta ended in a minimum.
 
-    **Raises:** `ValueError` for a formula or data that no model can be made of, with the reason: as `design_of`,
-    and if a term has as many random effects as there are observations, whose variance could not be told from
-    the residual one.
+    **Raises:** `ValueError` for a formula or data that no model can be made of, with the reason: as
+    `design_of`, and if a term has as many random effects as there are observations, whose variance could not
+    be told from the residual one.
 
     **Warns:** `UserWarning` naming columns of the fixed effects that are left out because others span them.
 
     **Cost:** one sparse factorization and one selected inverse of a q x q matrix for each of the 10 to 30
     evaluations. Computed in float64, whether `jax_enable_x64` is on or not.
 
-    **Source:** Bates, Maechler, Bolker and Walker, *Fitting linear mixed-effects models using lme4*, Journal of
-    Statistical Software 67(1), 2015.
+    **Source:** Bates, Maechler, Bolker and Walker, *Fitting linear mixed-effects models using lme4*, Journal
+    of Statistical Software 67(1), 2015.
     """
     design = design_of(formula, data, weights, offset)
     if design.y.ndim != 1:
