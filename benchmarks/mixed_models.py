@@ -59,7 +59,7 @@ def evaluations(fit: LinearMixedFit, calls: int) -> tuple[float, float]:
         seconds = []
         for call in range(calls + 1):
             with jax.enable_x64(True):
-                theta = jnp.asarray(fit.minimum.theta * (1 + 1e-3 * call))
+                theta = jnp.asarray(fit.estimates.theta * (1 + 1e-3 * call))
                 seconds.append(
                     timed(lambda f=function, t=theta: f(fit.model, t, fit.reml))[0]  # type: ignore[misc]
                 )

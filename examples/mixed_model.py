@@ -126,7 +126,7 @@ def _timing(fit: LinearMixedFit, reference: dict | None) -> str:
     def median(function, calls: int = 30) -> str:
         cpu, wall = [], []
         for call in range(calls + 1):
-            theta = jnp.asarray(fit.minimum.theta * (1 + 1e-3 * call))
+            theta = jnp.asarray(fit.estimates.theta * (1 + 1e-3 * call))
             start = time.process_time(), time.perf_counter()
             jax.block_until_ready(function(fit.model, theta, fit.reml))
             cpu.append(1e3 * (time.process_time() - start[0]))

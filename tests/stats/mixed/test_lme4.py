@@ -72,7 +72,9 @@ def check(fit, theirs: dict) -> None:
     se = np.array([theirs["fixef_se"][name] for name in names])
     np.testing.assert_allclose([errors[name] for name in names], se, rtol=1e-4)
     beta = np.array(list(theirs["fixef"].values()))
-    assert np.all(np.abs([ours[name] for name in names] - beta) < 1e-4 * np.maximum(se, np.abs(beta)))
+    assert np.all(
+        np.abs([ours[name] for name in names] - beta) < 1e-4 * np.maximum(se, np.abs(beta))
+    )
     order = [list(ours).index(name) for name in names]
     vcov = fit.vcov.to_numpy()[np.ix_(order, order)]
     np.testing.assert_allclose(vcov, theirs["vcov_fixef"], rtol=1e-3, atol=1e-4 * np.max(se**2))

@@ -34,9 +34,14 @@ from elimax.stats.mixed.random_term import Sizes, starts, templates, triangle
 Theta = Float[Array, " t"]
 
 
+def _scaled_templates(model: CrossProducts, theta: Theta) -> list[Float[Array, "k k"]]:
+    """M T: the templates for the scaled columns, whose cross products the model has."""
+    return [M @ T for M, T in zip(model.scales, templates(model.sizes, theta), strict=True)]
+
+
 def factorize(model: CrossProducts, theta: Theta) -> ex.Cholesky:
     """The Cholesky factorization of H(theta)."""
-    T, entries = templates(model.sizes, theta), []
+    T, entries = _scaled_templates(model, theta), []
     for (i, j), block in zip(pairs_of_terms(len(T)), model.blocks, strict=True):
         scaled = jnp.einsum("nab,ac,bd->ncd", block, T[i], T[j])
         if i == j:
@@ -52,7 +57,7 @@ def right_hand_sides(model: CrossProducts, theta: Theta) -> Float[Array, "q p1"]
     """B = Lambda^T Z^T [Q y]."""
     parts = [
         jnp.einsum("lax,ab->lbx", cross, T).reshape(-1, model.p + 1)
-        for cross, T in zip(model.cross, templates(model.sizes, theta), strict=True)
+        for cross, T in zip(model.cross, _scaled_templates(model, theta), strict=True)
     ]
     return jnp.concatenate(parts)
 

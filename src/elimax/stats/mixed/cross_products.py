@@ -1,8 +1,9 @@
 """The cross products of a linear mixed model, taken once on the host.
 
 The response and the columns enter the criteria through [X y]^T [X y], Z^T [X y] and Z^T Z only. X is replaced
-by an orthonormal basis Q of its columns, X = Q R, and y by its least-squares residual, which changes nothing
-but the conditioning: a large mean of y or an unscaled covariate costs no digits.
+by an orthonormal basis Q of its columns, X = Q R, y by its least-squares residual, and the columns of each
+random term by scaled ones. That changes nothing but the conditioning: a large mean of y or an unscaled
+covariate costs no digits.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from jaxtyping import Array, Float, Int
 
 import elimax as ex
 from elimax.stats.mixed.random_term import RandomTerm, Sizes, starts, triangle
+from elimax.stats.mixed.scaling import Scaling, scale_of
 
 
 @jax.tree_util.register_dataclass
@@ -32,6 +34,7 @@ class CrossProducts:
 
     **Attributes:**
 
+    - `scales`: M of each term, (k, k): the columns of Z are replaced by those of Z M^-1; see `scaling`.
     - `blocks`: Z^T Z, per pair of terms j <= i: (pairs of levels, k_i, k_j).
     - `order`: (nnz,).
     - `cross`: Z^T [Q y], per term: (levels, k, p + 1).
@@ -44,6 +47,7 @@ class CrossProducts:
     - `sizes`: per term: levels, k.
     """
 
+    scales: tuple[Float[Array, "k k"], ...]
     blocks: tuple[Float[Array, "pairs k_i k_j"], ...]
     order: Int[Array, " nnz"]
     cross: tuple[Float[Array, "levels k p1"], ...]
@@ -79,6 +83,11 @@ class CrossProducts:
         scale = np.ones(len(y)) if weights is None else np.sqrt(weights)
         y, X = y * scale, X * scale[:, None]
         designs = [term.design * scale[:, None] for term in terms]
+        scales = [scale_of(design) for design in designs]
+        designs = [
+            scipy.linalg.solve_triangular(M, design.T, lower=True, trans="T").T
+            for M, design in zip(scales, designs, strict=True)
+        ]
         Q, R = scipy.linalg.qr(X, mode="economic")
         projection = Q.T @ y
         residual = y - Q @ projection
@@ -97,6 +106,7 @@ class CrossProducts:
             for term, design, (levels, _) in zip(terms, designs, sizes, strict=True)
         ]
         return cls(
+            scales=tuple(map(jnp.asarray, scales)),
             blocks=tuple(map(jnp.asarray, blocks)),
             order=jnp.asarray(order),
             cross=tuple(map(jnp.asarray, cross)),
@@ -108,6 +118,11 @@ class CrossProducts:
             system=system,
             sizes=sizes,
         )
+
+    @property
+    def scaling(self) -> Scaling:
+        """The coordinates in which to search for theta."""
+        return Scaling.of(self.sizes, [np.asarray(M) for M in self.scales])
 
     @property
     def p(self) -> int:

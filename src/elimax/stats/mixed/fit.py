@@ -25,11 +25,13 @@ class Estimates:
 
     **Attributes:**
 
+    - `theta`: in the units of the columns, (t,).
     - `beta`: fixed effects, (p,); `vcov`: their covariance, (p, p).
     - `sigma`: the residual standard deviation, 1 for a response without one.
     - `modes`: conditional modes of the random effects, per term (levels, k).
     """
 
+    theta: np.ndarray
     beta: np.ndarray
     vcov: np.ndarray
     sigma: float
@@ -43,7 +45,7 @@ class MixedFit(abc.ABC):
     **Attributes:**
 
     - `design`: the arrays of the model; see `Design`.
-    - `minimum`: where and how the search for theta ended.
+    - `minimum`: where and how the search for theta ended, in the coordinates of `scaling`.
     - `estimates`: what was found there, as arrays.
     """
 
@@ -88,7 +90,7 @@ class MixedFit(abc.ABC):
 
     @property
     def gradient_norm(self) -> float:
-        """Of the criterion in the parameters that were searched for."""
+        """Of the criterion in the parameters that were searched for, in their coordinates."""
         return self.minimum.gradient_norm
 
     @property
@@ -100,10 +102,10 @@ class MixedFit(abc.ABC):
     def is_singular(self) -> bool:
         """Whether a covariance has no full rank: a variance is zero, or a correlation 1 or -1.
 
-        A normal result: the data show no variation there beyond that of the residuals. As in lme4, a diagonal
-        of a template below 1e-4 counts as zero.
+        A normal result: the data show no variation there beyond that of the residuals. What adds less than 1e-4
+        residual standard deviations to the response counts as zero.
         """
-        return bool(np.any(self._theta[on_diagonal(self._sizes)] < SINGULAR))
+        return bool(np.any(self._scaled_theta[on_diagonal(self._sizes)] < SINGULAR))
 
     # -- estimates
 
@@ -112,8 +114,8 @@ class MixedFit(abc.ABC):
         return tuple(term.size for term in self.design.terms)
 
     @property
-    def _theta(self) -> np.ndarray:
-        return self.minimum.theta[: len(on_diagonal(self._sizes))]
+    def _scaled_theta(self) -> np.ndarray:
+        return self.minimum.theta[: len(self.estimates.theta)]
 
     @property
     def n_observations(self) -> int:
@@ -132,7 +134,7 @@ class MixedFit(abc.ABC):
     @property
     def theta(self) -> pd.Series:
         """The relative covariance parameters: see `elimax.stats.mixed.random_term`."""
-        return pd.Series(self._theta, index=theta_names(self.design.terms), name="theta")
+        return pd.Series(self.estimates.theta, index=theta_names(self.design.terms), name="theta")
 
     @property
     def sigma(self) -> float:
@@ -159,7 +161,7 @@ class MixedFit(abc.ABC):
     @property
     def covariances(self) -> list[np.ndarray]:
         """The covariance of one level's random effects, per term (k, k)."""
-        return [self.sigma**2 * T @ T.T for T in templates(self._sizes, self._theta)]
+        return [self.sigma**2 * T @ T.T for T in templates(self._sizes, self.estimates.theta)]
 
     @property
     def variance_components(self) -> pd.DataFrame:

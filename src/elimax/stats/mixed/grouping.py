@@ -72,12 +72,7 @@ def _factor(name: str, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.cat.remove_unused_categories()
         return column.cat.codes.to_numpy(np.int64), np.asarray(column.cat.categories)
-    try:
-        codes, values = pd.factorize(column, sort=True)
-    except TypeError:
-        raise ValueError(
-            f"the values of the grouping factor {name!r} are of kinds that cannot be sorted together"
-        ) from None
+    codes, values = pd.factorize(column, sort=True)
     return np.asarray(codes, np.int64), _whole(np.asarray(values))
 
 

@@ -20,6 +20,7 @@ from elimax.stats.mixed.design import Design, design_of
 from elimax.stats.mixed.fit import Estimates, MixedFit
 from elimax.stats.mixed.optimize import Report, minimize
 from elimax.stats.mixed.random_term import templates
+from elimax.stats.mixed.scaling import Scaling
 
 # The model is an argument of these programs, its pattern the only static part: a second fit of the same
 # pattern compiles nothing.
@@ -54,7 +55,7 @@ class LinearMixedFit(MixedFit):
 
     @property
     def n_parameters(self) -> int:
-        return len(self.design.fixed) + len(self.minimum.theta) + 1
+        return len(self.design.fixed) + len(self.estimates.theta) + 1
 
     @property
     def _residual_sd(self) -> float:
@@ -62,20 +63,20 @@ class LinearMixedFit(MixedFit):
 
     def _conditional_covariances(self) -> list[np.ndarray]:
         with jax.enable_x64(True):
-            relative = _covariances(self.model, jnp.asarray(self.minimum.theta))
+            relative = _covariances(self.model, jnp.asarray(self.estimates.theta))
             return [self.sigma**2 * np.asarray(part) for part in relative]
 
     @functools.cached_property
     def theta_hessian(self) -> np.ndarray:
         """The Hessian of the criterion in theta, exact, (t, t)."""
         with jax.enable_x64(True):
-            return np.asarray(_hessian(self.model, jnp.asarray(self.minimum.theta), self.reml))
+            return np.asarray(_hessian(self.model, jnp.asarray(self.estimates.theta), self.reml))
 
     @property
     def theta_standard_errors(self) -> np.ndarray:
         """From the Hessian of the criterion, which is twice an observed information; NaN where theta is 0."""
-        free = np.flatnonzero(self.minimum.theta != 0)
-        errors = np.full(len(self.minimum.theta), np.nan)
+        free = np.flatnonzero(self.estimates.theta != 0)
+        errors = np.full(len(self.estimates.theta), np.nan)
         covariance = 2 * np.linalg.pinv(self.theta_hessian[np.ix_(free, free)])
         errors[free] = np.sqrt(np.diagonal(covariance))
         return errors
@@ -133,7 +134,7 @@ class LinearMixedFit(MixedFit):
             value = self.predict(include_random=conditional) + self.sigma * noise / scale
             if conditional:
                 return value
-            factors = templates(self._sizes, self.minimum.theta)
+            factors = templates(self._sizes, self.estimates.theta)
             for term, T, own in zip(self.design.terms, factors, keys[:-1], strict=True):
                 u = np.asarray(jax.random.normal(own, (*shape, *term.size), float))
                 b = self.sigma * u @ T.T
@@ -172,7 +173,7 @@ class LinearMixedFit(MixedFit):
             results.random_effects_text(self.design.terms, self.covariances, self._residual_sd)
             + "\n"
             + results.groups_text(self.design.n, self.design.missing, self.design.terms),
-            results.fixed_effects_text(self.coefficients, headers),
+            results.fixed_effects_text(self.coefficients, headers) if self.design.fixed else "",
             results.correlations_text(self.design.fixed, self.estimates.vcov),
             results.remarks_text(
                 self.converged, self.is_singular, self.gradient_norm, self.design.aliased
@@ -266,19 +267,22 @@ def fit_design(
         model = CrossProducts.from_data(
             design.y - design.offset, design.X, design.terms, design.weights
         )
-        minimum = minimize(_objective(model, bool(reml)), model.sizes, report=report)
-        beta, vcov, sigma, modes = _estimates(model, jnp.asarray(minimum.theta), bool(reml))
+        scaling = model.scaling
+        minimum = minimize(_objective(model, scaling, bool(reml)), model.sizes, report=report)
+        theta = scaling.theta(minimum.theta)
+        beta, vcov, sigma, modes = _estimates(model, jnp.asarray(theta), bool(reml))
         estimates = Estimates(
-            np.asarray(beta), np.asarray(vcov), float(sigma), tuple(map(np.asarray, modes))
+            theta, np.asarray(beta), np.asarray(vcov), float(sigma), tuple(map(np.asarray, modes))
         )
     return LinearMixedFit(design, minimum, estimates, bool(reml), model)
 
 
 def _objective(
-    model: CrossProducts, reml: bool
+    model: CrossProducts, scaling: Scaling, reml: bool
 ) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
-    def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = evaluate_with_gradient(model, jnp.asarray(theta), reml)
-        return float(value), np.asarray(gradient)
+    def objective(scaled: np.ndarray) -> tuple[float, np.ndarray]:
+        theta = jnp.asarray(scaling.theta(scaled))
+        value, gradient = evaluate_with_gradient(model, theta, reml)
+        return float(value), scaling.gradient(np.asarray(gradient))
 
     return objective

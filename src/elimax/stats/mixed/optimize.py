@@ -36,12 +36,15 @@ _SMALLEST, _LARGEST = (
     1e5,
 )  # standard deviations relative to the residual one: of the first phase
 _NEWTON_STEPS = 50
+_LONGEST = 10.0  # of them, relative to theta
 _ROUNDING = 1e-14  # of the criterion, relative: Newton steps that promise less are not taken
 _CONVERGED = 1e-11  # of the criterion, relative: what may be left to gain
 _NEARLY_ZERO = 1e-5  # columns of a template below it are tried at zero
 _SADDLE = 1e-4  # negative curvature relative to the largest: beyond what differences may err
 _FLAT = 1e-8  # curvature relative to the largest, below which it counts as this much
-SINGULAR = 1e-4  # lme4's: a diagonal of a template below it is a covariance without full rank
+SINGULAR = (
+    1e-4  # a diagonal of a template below it means a covariance without full rank; as in lme4
+)
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,9 @@ def minimize(
     value, gradient = objective(theta)
     curvature = np.linalg.eigvalsh(hessian)
     converged = bool(
-        decrement <= _CONVERGED * (1 + abs(value)) and curvature[0] >= -_SADDLE * curvature[-1]
+        np.isfinite(value)
+        and decrement <= _CONVERGED * (1 + abs(value))
+        and curvature[0] >= -_SADDLE * curvature[-1]
     )
     return Minimum(theta, value, gradient, objective.evaluations, converged, decrement)
 
@@ -174,9 +179,9 @@ def _newton(objective: _Objective, theta: np.ndarray) -> tuple[np.ndarray, np.nd
         if not fresh and promise > 1e-2 * previous:
             hessian, fresh = _hessian(objective, theta, gradient), True
             step, promise = _step(hessian, gradient)
-        length = 1.0
+        length = min(1.0, _LONGEST * (1 + np.linalg.norm(theta)) / np.linalg.norm(step))
         limit = value + 10 * _ROUNDING * (1 + abs(value))
-        while not objective(theta + length * step)[0] <= limit and length > 1e-6:
+        while not objective(theta + length * step)[0] <= limit and length > 1e-9:
             length /= 4
         if not objective.value <= limit:
             break
@@ -193,9 +198,9 @@ def _step(hessian: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, float]
     all the same.
     """
     curvature, directions = np.linalg.eigh(hessian)
-    largest = np.max(np.abs(curvature), initial=1e-300)
+    largest = np.max(np.abs(curvature))
     slope = directions.T @ gradient
-    step = -slope / np.maximum(np.abs(curvature), _FLAT * largest)
+    step = -slope / np.maximum(np.abs(curvature), _FLAT * (largest + np.abs(slope)) + 1e-300)
     promise = -slope * step / 2
     saddle = curvature < -_SADDLE * largest
     step[saddle] = np.where(slope[saddle] > 0, -1, 1) * np.maximum(np.abs(step[saddle]), 1e-2)
