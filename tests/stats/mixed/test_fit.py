@@ -255,6 +255,25 @@ def test_a_slope_without_an_intercept_varies(rng):
     assert fit.converged and fit.criterion <= alone.criterion + 1e-8
 
 
+def test_residuals_of_zero_are_no_convergence(rng):
+    b, g = rng.normal(size=6), np.repeat(np.arange(6), 5)
+    fit = lmm("y ~ (1 | g)", {"y": b[g], "g": g})
+    assert not fit.converged and "NOT converge" in fit.summary()
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_units_of_covariates_do_not_matter(data, unit):
+    """... nor where they are counted from: slopes on years, or on concentrations in moles."""
+    expected = lmm("y ~ x + (x | g)", data, reml=False)
+    scaled = lmm("y ~ x + (x | g)", data.assign(x=data["x"] * unit), reml=False)
+    np.testing.assert_allclose(scaled.criterion, expected.criterion, rtol=1e-11)
+    np.testing.assert_allclose(scaled.theta["g.x"] * unit, expected.theta["g.x"], rtol=1e-6)
+    assert scaled.converged and scaled.is_singular == expected.is_singular
+    years = lmm("y ~ x + (x | g)", data.assign(x=data["x"] + 2000), reml=False)
+    np.testing.assert_allclose(years.criterion, expected.criterion, rtol=1e-9)
+    np.testing.assert_allclose(years.fitted, expected.fitted, atol=1e-5)
+
+
 # --- comparison ------------------------------------------------------------------------------------
 
 

@@ -35,10 +35,13 @@ _SMALLEST, _LARGEST = (
     1e-4,
     1e5,
 )  # standard deviations relative to the residual one: of the first phase
+_ROUGH = 1e-2  # decrease of -2 log likelihood per iteration, below which Newton steps are better
 _NEWTON_STEPS = 50
 _LONGEST = 10.0  # of them, relative to theta
 _ROUNDING = 1e-14  # of the criterion, relative: Newton steps that promise less are not taken
-_CONVERGED = 1e-11  # of the criterion, relative: what may be left to gain
+_CONVERGED = (
+    1e-6  # of -2 log likelihood: what may be left to gain, a thousandth of a standard error
+)
 _NEARLY_ZERO = 1e-5  # columns of a template below it are tried at zero
 _SADDLE = 1e-4  # negative curvature relative to the largest: beyond what differences may err
 _FLAT = 1e-8  # curvature relative to the largest, below which it counts as this much
@@ -56,7 +59,8 @@ class Minimum:
     - `theta`: with nonnegative diagonals.
     - `value`, `gradient`: of the criterion there.
     - `evaluations`: of the criterion with its gradient.
-    - `converged`: whether the next Newton step promises no decrease, and no curvature is negative.
+    - `converged`: whether the next Newton step promises a decrease of less than 1e-6, no curvature is negative,
+        and theta has stayed below 1e5, where residuals would be zero.
     - `decrement`: the decrease that it promises.
     """
 
@@ -127,8 +131,9 @@ def minimize(
     curvature = np.linalg.eigvalsh(hessian)
     converged = bool(
         np.isfinite(value)
-        and decrement <= _CONVERGED * (1 + abs(value))
+        and decrement <= _CONVERGED + 100 * _ROUNDING * abs(value)
         and curvature[0] >= -_SADDLE * curvature[-1]
+        and np.max(np.abs(theta[: len(logarithmic) - len(others)])) < _LARGEST
     )
     return Minimum(theta, value, gradient, objective.evaluations, converged, decrement)
 
@@ -158,7 +163,7 @@ def _quasi_newton(objective: _Objective, start: np.ndarray, logarithmic: np.ndar
         callback=lambda intermediate_result: objective.end_iteration(
             "L-BFGS-B", intermediate_result.fun, objective.gradient
         ),
-        options={"ftol": 1e-9, "gtol": 1e-8},
+        options={"ftol": _ROUGH / max(1.0, abs(best[0])), "gtol": 1e-8},
     )
     return natural(found.x)
 
