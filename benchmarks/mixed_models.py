@@ -10,10 +10,13 @@ the conditional modes; warm means that a model of the same pattern has been fitt
 """
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read once, when NumPy loads BLAS
 
 import jax
 import jax.numpy as jnp
