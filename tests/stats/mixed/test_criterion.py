@@ -1,4 +1,4 @@
-"""The criteria of a linear mixed model, their derivatives and what follows from them, beside dense algebra."""
+"""The criteria of a linear mixed model, their derivatives and what follows from them, beside dense ones."""
 
 import functools
 import itertools

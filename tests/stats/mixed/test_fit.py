@@ -5,6 +5,7 @@ import logging
 import jax
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import scipy.optimize
 import scipy.stats
@@ -131,6 +132,8 @@ def test_predictions(data):
     np.testing.assert_allclose(fit.predict(few, include_random=False), expected.iloc[[5, 50]])
     texts = data.assign(g=data["g"].astype(str)).iloc[::-1]
     np.testing.assert_allclose(fit.predict(texts), fit.fitted[::-1], rtol=1e-12)
+    for kind in (pl.DataFrame({n: data[n].to_list() for n in data}), dict(data)):
+        np.testing.assert_allclose(fit.predict(kind), fit.fitted, rtol=1e-12)
     holes = data.head(3).assign(x=[0.0, np.nan, 1.0])
     assert np.isnan(fit.predict(holes)).tolist() == [False, True, False]
 
@@ -278,7 +281,8 @@ def test_units_of_covariates_do_not_matter(data, unit):
 
 
 def test_comparison(data):
-    fits = [lmm(f"y ~ {fixed} + (1 | g)", data, reml=reml) for fixed, reml in (("x + z", True), ("1", False), ("x", True))]  # fmt: skip
+    given = (("x + z", True), ("1", False), ("x", True))
+    fits = [lmm(f"y ~ {fixed} + (1 | g)", data, reml=reml) for fixed, reml in given]
     table = compare(*fits)
     ml = [lmm(f"y ~ {fixed} + (1 | g)", data, reml=False) for fixed in ("1", "x", "x + z")]
     assert list(table["npar"]) == [3, 4, 5]

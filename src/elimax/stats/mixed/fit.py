@@ -70,6 +70,16 @@ class MixedFit(abc.ABC):
     def _residual_sd(self) -> float | None:
         """What the table of variances has as the residual's, or None."""
 
+    @property
+    @abc.abstractmethod
+    def fitted(self) -> np.ndarray:
+        """The expectation of the response given the random effects, (n,)."""
+
+    @property
+    @abc.abstractmethod
+    def scaled_residuals(self) -> np.ndarray:
+        """Response less `fitted`, by its standard deviation, (n,)."""
+
     @abc.abstractmethod
     def _conditional_covariances(self) -> list[np.ndarray]:
         """Of the random effects given the data, per term (levels, k, k)."""
@@ -102,8 +112,8 @@ class MixedFit(abc.ABC):
     def is_singular(self) -> bool:
         """Whether a covariance has no full rank: a variance is zero, or a correlation 1 or -1.
 
-        A normal result: the data show no variation there beyond that of the residuals. What adds less than 1e-4
-        residual standard deviations to the response counts as zero.
+        A normal result: the data show no variation there beyond that of the residuals. What adds less than
+        1e-4 residual standard deviations to the response counts as zero.
         """
         return bool(np.any(self._scaled_theta[on_diagonal(self._sizes)] < SINGULAR))
 
@@ -258,8 +268,8 @@ class MixedFit(abc.ABC):
                     ", ..." if len(new) > 5 else ""
                 )
                 raise ValueError(
-                    f"`newdata` has levels of {':'.join(grouping.names)!r} that the fit does not know: {shown}. "
-                    "With allow_new_levels=True their random effects are 0"
+                    f"`newdata` has levels of {':'.join(grouping.names)!r} that the fit does not know: "
+                    f"{shown}. With allow_new_levels=True their random effects are 0"
                 )
             own = np.where(codes[:, None] >= 0, modes[codes], 0.0)
             value += np.sum(part.matrix(frame) * own, axis=1)

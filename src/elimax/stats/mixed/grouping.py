@@ -52,17 +52,19 @@ class Grouping:
 
     def codes(self, frame: pd.DataFrame) -> np.ndarray:
         """The level of every row of other data, -1 where it is none of them."""
-        factors = [pd.factorize(frame[name]) for name in self.names]
-        texts = [list(map(str, _whole(np.asarray(uniques)))) for _, uniques in factors]
-        rows = zip(*(codes.tolist() for codes, _ in factors), strict=True)
-        places: dict[tuple[int, ...], int] = {}
-        result = np.empty(len(frame), np.int64)
-        for row, key in enumerate(rows):
-            if key not in places:
-                text = tuple(part[code] for part, code in zip(texts, key, strict=True))
-                places[key] = self.places.get(text, -1)
-            result[row] = places[key]
-        return result
+        combined = np.zeros(len(frame), np.int64)
+        texts = []
+        for name in self.names:
+            codes, values = pd.factorize(frame[name])
+            texts.append(list(map(str, _whole(np.asarray(values)))))
+            combined = combined * len(values) + codes
+        pairs, member = np.unique(combined, return_inverse=True)
+        keys = zip(*np.unravel_index(pairs, [len(part) for part in texts]), strict=True)
+        places = [
+            self.places.get(tuple(part[code] for part, code in zip(texts, key, strict=True)), -1)
+            for key in keys
+        ]
+        return np.array(places, np.int64)[member]
 
 
 def _factor(name: str, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -85,7 +85,6 @@ class LinearMixedFit(MixedFit):
 
     @property
     def fitted(self) -> np.ndarray:
-        """The expectation of the response given the random effects, (n,)."""
         return self.linear_predictor
 
     @property
@@ -95,7 +94,6 @@ class LinearMixedFit(MixedFit):
 
     @property
     def scaled_residuals(self) -> np.ndarray:
-        """Residuals by their standard deviations sigma / sqrt(weight), (n,)."""
         scale = 1.0 if self.design.weights is None else np.sqrt(self.design.weights)
         return self.residuals * scale / self.sigma
 

@@ -59,8 +59,8 @@ class Minimum:
     - `theta`: with nonnegative diagonals.
     - `value`, `gradient`: of the criterion there.
     - `evaluations`: of the criterion with its gradient.
-    - `converged`: whether the next Newton step promises a decrease of less than 1e-6, no curvature is negative,
-        and theta has stayed below 1e5, where residuals would be zero.
+    - `converged`: whether the next Newton step promises a decrease of less than 1e-6, no curvature is
+        negative, and theta has stayed below 1e5, where residuals would be zero.
     - `decrement`: the decrease that it promises.
     """
 
@@ -184,12 +184,16 @@ def _newton(objective: _Objective, theta: np.ndarray) -> tuple[np.ndarray, np.nd
         if not fresh and promise > 1e-2 * previous:
             hessian, fresh = _hessian(objective, theta, gradient), True
             step, promise = _step(hessian, gradient)
-        length = min(1.0, _LONGEST * (1 + np.linalg.norm(theta)) / np.linalg.norm(step))
+        longest = _LONGEST * (1 + float(np.linalg.norm(theta)))
+        length = min(1.0, longest / float(np.linalg.norm(step)))
         limit = value + 10 * _ROUNDING * (1 + abs(value))
         while not objective(theta + length * step)[0] <= limit and length > 1e-9:
             length /= 4
         if not objective.value <= limit:
-            break
+            if fresh:
+                break
+            hessian, fresh = _hessian(objective, theta, gradient), True
+            continue
         theta, value, gradient = theta + length * step, objective.value, objective.gradient
         previous, fresh = promise, False
         objective.end_iteration("Newton", value, gradient)
