@@ -157,7 +157,7 @@ def _draw(problem: Problem, fit: LinearMixedFit, folder: Path) -> None:
         orderings = {
             f"{problem.nouns[-1]}s first": np.arange(fit.model.q)[::-1],
             f"{problem.nouns[0]}s first": "natural",
-            "fill-reducing ordering": "auto",
+            "fill-reducing ordering": fit.model.symbolic.permutation,
         }
         plots.sparsity(fit.model.system, orderings, problem.formula, drawn[1])
     print(f"\n  drawn: {', '.join(map(str, drawn))}")

@@ -66,8 +66,7 @@ def _filled(system: ex.SymmetricMatrix, ordering: Any) -> tuple[ex.Pattern, ex.P
     elimination tree) with the same fill-in: that is undone for the picture.
     """
     F = ex.cholesky(system, ordering=ordering)
-    shown = {"natural": np.arange(F.shape[0]), "auto": F.permutation}
-    place = np.argsort(shown[ordering] if isinstance(ordering, str) else ordering)
+    place = np.arange(F.shape[0]) if isinstance(ordering, str) else np.argsort(ordering)
     return _moved(system.pattern, place), _moved(F.L.pattern, place[F.permutation])
 
 

@@ -50,7 +50,7 @@ def factorize(model: CrossProducts, theta: Theta) -> ex.Cholesky:
     # Said to be unique, the transpose of this gather need not add.
     order = jnp.concatenate(entries).at[model.order]
     values = order.get(unique_indices=True, mode="promise_in_bounds")
-    return ex.cholesky(model.system.with_values(values), throw=False)
+    return ex.cholesky(model.system.with_values(values), model.symbolic, throw=False)
 
 
 def right_hand_sides(model: CrossProducts, theta: Theta) -> Float[Array, "q p1"]:
