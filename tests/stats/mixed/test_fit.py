@@ -160,9 +160,14 @@ def test_predictions_of_what_is_not_known(data):
     with pytest.raises(ValueError, match="no column 'g'"):
         fit.predict(pd.DataFrame({"f": ["a"]}))
     offset = lmm("y ~ 1 + (1 | g)", data, offset="o")
-    with_offset = offset.predict(data, offset="o")
-    np.testing.assert_allclose(with_offset, offset.fitted)
-    np.testing.assert_allclose(offset.predict(data), offset.fitted - data["o"])
+    np.testing.assert_allclose(offset.predict(data, offset=data["o"]), offset.fitted)
+    np.testing.assert_allclose(offset.predict(data), offset.fitted)
+    np.testing.assert_allclose(offset.predict(data, offset=np.zeros(90)), offset.fitted - data["o"])
+    by_array = lmm("y ~ 1 + (1 | g)", data, offset=data["o"])
+    with pytest.raises(ValueError, match="given an `offset`; give that of `newdata`"):
+        by_array.predict(data)
+    holes = data.head(3).assign(y=np.nan)  # is not used
+    assert np.all(np.isfinite(lmm("y ~ 1 + (1 | g)", data).predict(holes, include_random=False)))
 
 
 def test_simulations_have_the_moments_of_the_model(data):

@@ -29,7 +29,7 @@ class CrossProducts:
 
     Z^T Z is kept in blocks: term i with k_i columns meets term j <= i in blocks of k_i x k_j, one for every
     pair of levels that occur together. `order` sorts the entries of the lower triangle, block after block,
-    into the columns of `system`. All that is static is the pattern of `system` with its analysis, and `sizes`:
+    into the columns of `system`. All that is static is the pattern of `system`, its analysis and `sizes`:
     another response, other weights, other values of X and Z run the same compiled program.
 
     **Attributes:**

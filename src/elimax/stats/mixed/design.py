@@ -61,6 +61,7 @@ class Design:
     - `terms`: the random terms, in the order of the formula.
     - `offset`: (n,).
     - `weights`: (n,), or None.
+    - `offset_argument`: what was given beside the formula: an array, the name of a column, or None.
     - `index`: the rows of the data that are used.
     - `missing`: how many were not, for a missing value.
     - `aliased`: the columns left out of X because others span them.
@@ -73,6 +74,7 @@ class Design:
     terms: tuple[RandomTerm, ...]
     offset: np.ndarray
     weights: np.ndarray | None
+    offset_argument: Any
     index: pd.Index
     missing: int
     aliased: tuple[str, ...]
@@ -144,6 +146,7 @@ def design_of(
         terms=terms,
         offset=total + offset_of(parsed, frame),
         weights=None if frame_weights is None else _positive(frame_weights[complete]),
+        offset_argument=offset,
         index=frame.index,
         missing=int(np.sum(~complete)),
         aliased=aliased,

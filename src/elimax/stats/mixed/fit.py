@@ -226,31 +226,33 @@ class MixedFit(abc.ABC):
         - `newdata`: as the data of the fit; a grouping factor only where random effects are included.
         - `include_random`: whether to add the conditional modes of the random effects.
         - `allow_new_levels`: whether levels that were not in the data are fine: their random effects are 0.
-        - `offset`: one per row or the name of a column, where the fit was given one.
+        - `offset`: one per row or the name of a column, where the fit was given one beside its formula; where
+            that was by name, the same column if None.
 
         **Raises:** `ValueError` for an unknown column, a level of a fixed factor that was not in the data,
-        and naming new levels of a grouping factor where they are not allowed.
+        naming new levels of a grouping factor where they are not allowed, and for a missing offset.
         """
-        parsed = self.design.formula
-        bars = parsed.bars if include_random else ()
+        design = self.design
+        if offset is None and design.offset_argument is not None:
+            offset = design.offset_argument
+            if not isinstance(offset, str):
+                raise ValueError("the fit was given an `offset`; give that of `newdata`, too")
+        bars = design.formula.bars if include_random else ()
+        texts = (design.formula.fixed, *design.formula.offsets, *(bar.effects for bar in bars))
+        groups = {name for bar in bars for name in bar.group}
         known = column_names(newdata)
-        used = set().union(
-            *map(names_in, (parsed.fixed, *parsed.offsets, *(b.effects for b in bars)))
-        )
-        seen = set(self.design.fixed_part.spec.required_variables)
-        for name in sorted(seen | {name for bar in bars for name in bar.group}):
+        for name in sorted(groups.union(design.fixed_part.spec.required_variables)):
             check_column(name, known)
-        used = (used & set(known)) | {name for bar in bars for name in bar.group}
-        if not used:
-            used = set(known[:1])
-        frame = frame_of(newdata, used | ({offset} if isinstance(offset, str) else set()))
-        complete = frame.notna().all(axis=1).to_numpy()
-        result = np.full(len(frame), np.nan)
+        used = sorted(groups | (set().union(*map(names_in, texts)) & set(known)))
+        others = {offset} if isinstance(offset, str) else set(known[:1])
+        frame = frame_of(newdata, {*used, *others})
+        complete = frame[used].notna().all(axis=1).to_numpy()
         rows = frame[complete]
-        value = self.design.fixed_part.matrix(rows)[:, self.design.kept] @ self.estimates.beta
-        value = value + offset_of(parsed, rows)
+        value = design.fixed_part.matrix(rows)[:, design.kept] @ self.estimates.beta
+        value = value + offset_of(design.formula, rows)
         if include_random:
             value = value + self._random_part(rows, allow_new_levels)
+        result = np.full(len(frame), np.nan)
         result[complete] = value
         if offset is not None:
             result += vector("offset", frame[offset] if isinstance(offset, str) else offset, frame)
