@@ -109,14 +109,8 @@ def test_small_models(shared, model, kind):
     check(fitted(model, kind), truth("lme4_lmm_small", shared)[model][kind])
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        "crossed_s_d_REML",
-        pytest.param("service_s_d_dept_ML", marks=pytest.mark.slow),
-        pytest.param("service_s_d_deptservice_REML", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow  # the demonstration's tests fit the same models
+@pytest.mark.parametrize("model", INSTEVAL)
 def test_insteval(shared, model):
     theirs = truth("lme4_insteval", shared)[model]
     fit = lmm(INSTEVAL[model], table("insteval", shared), reml=model.endswith("REML"))
