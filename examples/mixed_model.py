@@ -2,8 +2,8 @@
 
     python examples/mixed_model.py --help
 
-The models are described in lmm/model.py, the data in data/README.md. For every fit the script shows the
-optimizer at work, prints the estimates beside lme4's, and takes the time of one evaluation; it
+The models are fitted by `elimax.stats.lmm`, the data described in data/README.md. For every fit the script
+shows the optimizer at work, prints the estimates beside lme4's, and takes the time of one evaluation; it
 draws the fill-in of the Cholesky factor and the random effects with their intervals. It exits with
 status 1 if an estimate is further from lme4's than it may be.
 """
@@ -19,12 +19,13 @@ from pathlib import Path
 try:
     import jax
     import jax.numpy as jnp
+    import matplotlib.pyplot as plt
     import numpy as np
 
+    from elimax.stats import LinearMixedFit, lmm
+    from elimax.stats.mixed.lmm import evaluate, evaluate_with_gradient
     from lmm import plots
     from lmm.datasets import PROBLEMS, REFERENCE, Problem
-    from lmm.fitting import Fit, evaluate, evaluate_with_gradient, fit
-    from lmm.model import MixedModel
     from lmm.report import alone, comparison, table
 except ImportError as error:
     sys.exit(
@@ -42,9 +43,9 @@ def main(argv: list[str] | None = None) -> int:
     # its minimum. lme4 computes in float64, too.
     jax.config.update("jax_enable_x64", True)
     agree = True
-    for name, make in PROBLEMS.items():
+    for name, problem in PROBLEMS.items():
         if arguments.data in ("all", name.split("-")[0]):
-            agree &= _demonstrate(make(), arguments)
+            agree &= _demonstrate(problem, arguments)
     print(f"\n[1] {REFERENCE['lme4']['timing']}")
     print("    On this machine, where R has lme4: Rscript examples/lme4_evaluation.R")
     if not agree:
@@ -75,45 +76,59 @@ def _parser() -> argparse.ArgumentParser:
 
 def _demonstrate(problem: Problem, arguments: argparse.Namespace) -> bool:
     """Fits by the criteria asked for, or by those that lme4's results are at hand for."""
-    model = problem.model()
     print(f"\n{problem.name}: {problem.formula}")
-    print(f"  {model.n:,} observations, {model.p} fixed and {model.q:,} random effects; ", end="")
-    print(f"nnz(Lambda^T Z^T Z Lambda + I) = {model.system.nnz:,}")
     agree, latest = True, None
     for reml in (False, True) if arguments.reml is None else (arguments.reml,):
         reference = problem.reference(reml)
         if reference is None and arguments.reml is None:
             continue
-        print(f"\n  {'REML' if reml else 'ML'}")
+        shown: list[str] = []
         start = time.perf_counter()
-        latest = fit(model, reml, _show)
+        fit = lmm(
+            problem.formula,
+            problem.data,
+            reml,
+            report=lambda *step, to=shown: to.append(_step(*step)),
+        )
         seconds = time.perf_counter() - start
-        print(f"  {latest.evaluations} evaluations, {seconds:.2f} s with compilation\n")
+        if latest is None:
+            print(_sizes(fit))
+        latest = fit
+        print(f"\n  {'REML' if reml else 'ML'}", *shown, sep="\n")
+        print(f"  {fit.evaluations} evaluations, {seconds:.2f} s with compilation\n")
         if reference is None:
-            print(alone(problem, latest))
+            print(alone(fit))
         else:
-            lines = comparison(problem, latest, reference)
+            lines = comparison(fit, reference)
             agree &= all(line.agrees for line in lines)
             print(table(lines))
-        print(_timing(model, latest, reference))
+        print(_timing(fit, reference))
     if not arguments.no_plots and latest is not None and problem.name in PICTURED:
-        _draw(problem, model, latest, arguments.output)
+        _draw(problem, latest, arguments.output)
     return agree
 
 
-def _show(method: str, iteration: int, value: float, norm: float) -> None:
-    print(f"  {method:>8} {iteration:3d}   {value:18.8f}   |gradient| {norm:8.1e}", flush=True)
+def _sizes(fit: LinearMixedFit) -> str:
+    model = fit.model
+    return (
+        f"  {fit.n_observations:,} observations, {model.p} fixed and {model.q:,} random effects; "
+        f"nnz(Lambda^T Z^T Z Lambda + I) = {model.system.nnz:,}"
+    )
 
 
-def _timing(model: MixedModel, result: Fit, reference: dict | None) -> str:
+def _step(method: str, iteration: int, value: float, norm: float) -> str:
+    return f"  {method:>8} {iteration:3d}   {value:18.8f}   |gradient| {norm:8.1e}"
+
+
+def _timing(fit: LinearMixedFit, reference: dict | None) -> str:
     """Medians over calls with ever new parameters, which no cache can answer."""
 
     def median(function, calls: int = 30) -> str:
         cpu, wall = [], []
         for call in range(calls + 1):
-            theta = jnp.asarray(result.theta * (1 + 1e-3 * call))
+            theta = jnp.asarray(fit.estimates.theta * (1 + 1e-3 * call))
             start = time.process_time(), time.perf_counter()
-            jax.block_until_ready(function(model, theta, reml=result.reml))
+            jax.block_until_ready(function(fit.model, theta, fit.reml))
             cpu.append(1e3 * (time.process_time() - start[0]))
             wall.append(1e3 * (time.perf_counter() - start[1]))
         # The first call may compile.
@@ -127,19 +142,24 @@ def _timing(model: MixedModel, result: Fit, reference: dict | None) -> str:
     return text + f"\n  with its gradient  {median(evaluate_with_gradient)}"
 
 
-def _draw(problem: Problem, model: MixedModel, result: Fit, folder: Path) -> None:
+def _draw(problem: Problem, fit: LinearMixedFit, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     which = PICTURED[problem.name]
-    drawn = [folder / f"{problem.name}_{problem.nouns[which]}s.png"]
-    plots.caterpillar(problem, result, which, drawn[0])
-    if len(problem.terms) > 1:
+    noun = problem.nouns[which]
+    drawn = [folder / f"{problem.name}_{noun}s.png"]
+    figure = fit.plot_random_effects(
+        fit.design.terms[which].group, noun, f"effect on the {problem.effect}"
+    )
+    figure.savefig(drawn[0], dpi=plots.DPI)
+    plt.close(figure)
+    if len(problem.nouns) > 1:
         drawn.append(folder / f"{problem.name}_factor.png")
         orderings = {
-            f"{problem.nouns[-1]}s first": np.arange(model.q)[::-1],
+            f"{problem.nouns[-1]}s first": np.arange(fit.model.q)[::-1],
             f"{problem.nouns[0]}s first": "natural",
-            "fill-reducing ordering": "auto",
+            "fill-reducing ordering": fit.model.symbolic.permutation,
         }
-        plots.sparsity(model.system, orderings, problem.formula, drawn[1])
+        plots.sparsity(fit.model.system, orderings, problem.formula, drawn[1])
     print(f"\n  drawn: {', '.join(map(str, drawn))}")
 
 

@@ -15,6 +15,7 @@ PAGES = [
     "docs/optimistix.md",
     "docs/diffrax.md",
     "docs/external_solvers.md",
+    "docs/mixed_models.md",
     "docs/sparse_differentiation.md",
     "docs/vertex_elimination.md",
 ]

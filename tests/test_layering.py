@@ -161,6 +161,24 @@ FLOORS = {
     "plotting.graph": 91,
     "plotting.spy": 91,
     "plotting": 92,
+    # mixed models by formula
+    "stats.mixed.formula": 150,
+    "stats.mixed.random_term": 150,
+    "stats.mixed.table": 150,
+    "stats.mixed.scaling": 151,
+    "stats.mixed.cross_products": 152,
+    "stats.mixed.grouping": 151,
+    "stats.mixed.optimize": 151,
+    "stats.mixed.random_design": 151,
+    "stats.mixed.results": 151,
+    "stats.mixed.criterion": 153,
+    "stats.mixed.design": 153,
+    "stats.mixed.plots": 153,
+    "stats.mixed.fit": 154,
+    "stats.mixed.lmm": 155,
+    "stats.mixed.compare": 156,
+    "stats.mixed": 159,
+    "stats": 199,
 }
 # The packages a module may take from JAX's extension interfaces.
 JAX_INTERNALS = {

@@ -1,8 +1,6 @@
-"""Linear mixed models on elimax: what examples/mixed_model.py is made of.
+"""The demonstration of linear mixed models: what examples/mixed_model.py shows around `elimax.stats.lmm`.
 
-- `model`: the mathematics, from cross products to the criterion and what follows from it
-- `fitting`: minimizing the criterion; estimates and standard errors
 - `datasets`: three classic data sets, and lme4's results for them
 - `report`: the comparison with lme4, as text
-- `plots`: the figures
+- `plots`: the fill-in of the factor
 """

@@ -1,0 +1,36 @@
+"""Gaussian Markov random fields and what is built on them.
+
+stats.lmm("Reaction ~ Days + (Days | Subject)", data)     mixed models by formula
+stats.compare(fit, other)                                 likelihood-ratio tests
+"""
+
+import importlib as _importlib
+import typing as _typing
+
+# What needs packages that only extras install is imported when it is asked for.
+_LAZY = {
+    name: ("elimax.stats.mixed", "stats")
+    for name in (
+        "Design",
+        "LinearMixedFit",
+        "MixedFit",
+        "RandomDesign",
+        "compare",
+        "design_of",
+        "lmm",
+    )
+}
+
+
+def __getattr__(name: str) -> _typing.Any:
+    """What is imported when it is asked for, with the extra to install if a package is missing."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'elimax.stats' has no attribute {name!r}")
+    module, extra = _LAZY[name]
+    try:
+        return getattr(_importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"elimax.stats.{name} needs {error.name}: pip install 'elimax[{extra}]'",
+            name=error.name,
+        ) from error
