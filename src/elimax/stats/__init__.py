@@ -4,6 +4,7 @@ field = stats.GMRF(mean, precision, constraints, null_space)   log_prob, sample,
 stats.independent(field, other)                                one behind the other
 """
 
+from elimax.stats import precision as precision
 from elimax.stats.gaussian import GMRF as GMRF
 from elimax.stats.gaussian import NullSpace as NullSpace
 from elimax.stats.gaussian import Restricted as Restricted
