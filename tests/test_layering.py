@@ -149,9 +149,6 @@ FLOORS = {
     "_external.solver": 79,
     "_external": 80,
     "": 90,
-    # what an installation prints of itself
-    "_self_check": 200,
-    "__main__": 201,
     # what needs extras, and is imported by nothing else
     "adapters": 91,
     "adapters.cholmod": 91,
@@ -161,16 +158,33 @@ FLOORS = {
     "plotting.graph": 91,
     "plotting.spy": 91,
     "plotting": 92,
+    # Gaussian Markov random fields
+    "stats.gaussian.null_space": 100,
+    "stats.gaussian.restricted": 101,
+    "stats.gaussian.design": 102,
+    "stats.gaussian.field": 102,
+    "stats.gaussian.gmrf": 103,
+    "stats.gaussian.stacking": 104,
+    "stats.gaussian": 109,
+    "stats.precision.family": 110,
+    "stats.precision.graph": 110,
+    "stats.precision.scaling": 110,
+    "stats.precision.areal": 112,
+    "stats.precision.autoregressive": 112,
+    "stats.precision.walks": 112,
+    "stats.precision.combine": 113,
+    "stats.precision.pc_prior": 113,
+    "stats.precision": 119,
     # mixed models by formula
     "stats.mixed.formula": 150,
     "stats.mixed.random_term": 150,
     "stats.mixed.table": 150,
-    "stats.mixed.scaling": 151,
-    "stats.mixed.cross_products": 152,
     "stats.mixed.grouping": 151,
     "stats.mixed.optimize": 151,
     "stats.mixed.random_design": 151,
     "stats.mixed.results": 151,
+    "stats.mixed.scaling": 151,
+    "stats.mixed.cross_products": 152,
     "stats.mixed.criterion": 153,
     "stats.mixed.design": 153,
     "stats.mixed.plots": 153,
@@ -178,7 +192,11 @@ FLOORS = {
     "stats.mixed.lmm": 155,
     "stats.mixed.compare": 156,
     "stats.mixed": 159,
+    # all of statistics
     "stats": 199,
+    # what an installation prints of itself
+    "_self_check": 200,
+    "__main__": 201,
 }
 # The packages a module may take from JAX's extension interfaces.
 JAX_INTERNALS = {

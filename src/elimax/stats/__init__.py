@@ -1,11 +1,24 @@
 """Gaussian Markov random fields and what is built on them.
 
-stats.lmm("Reaction ~ Days + (Days | Subject)", data)     mixed models by formula
-stats.compare(fit, other)                                 likelihood-ratio tests
+    field = stats.GMRF(mean, precision, constraints, null_space)   log_prob, sample, variance, condition
+    stats.independent(field, other)                                one behind the other
+    stats.precision.besag(graph, tau)                              walks, graphs, autoregressions, products
+    stats.matern(mesh, kappa, tau)                                 fields on a stats.Mesh
+    model = stats.LatentGaussianModel(latent, design, stats.Poisson(), y)
+    stats.laplace(model, theta), stats.maximize(model, theta)      sparse Newton; likelihood or posterior
+    stats.lmm("Reaction ~ Days + (Days | Subject)", data)          mixed models by formula
+    stats.compare(fit, other)                                      likelihood-ratio tests
 """
 
 import importlib as _importlib
 import typing as _typing
+
+from elimax.stats import precision as precision
+from elimax.stats.gaussian import GMRF as GMRF
+from elimax.stats.gaussian import NullSpace as NullSpace
+from elimax.stats.gaussian import Restricted as Restricted
+from elimax.stats.gaussian import independent as independent
+from elimax.stats.gaussian import restricted as restricted
 
 # What needs packages that only extras install is imported when it is asked for.
 _LAZY = {
