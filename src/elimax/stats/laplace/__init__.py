@@ -1,0 +1,7 @@
+"""Latent Gaussian models and Laplace's approximation."""
+
+from elimax.stats.laplace.approximation import LaplaceApproximation as LaplaceApproximation
+from elimax.stats.laplace.approximation import laplace as laplace
+from elimax.stats.laplace.mode import Record as Record
+from elimax.stats.laplace.model import LatentGaussianModel as LatentGaussianModel
+from elimax.stats.laplace.status import LaplaceError as LaplaceError
