@@ -2,7 +2,6 @@
 
 import functools
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,9 +9,9 @@ import pytest
 import scipy.sparse as sp
 
 import elimax as ex
-from elimax.stats.gaussian import GMRF, NullSpace
+from elimax.stats.gaussian import GMRF
 from elimax.stats.laplace import LatentGaussianModel, laplace
-from elimax.stats.likelihood import FromLogDensity, Gaussian, NegativeBinomial2, Poisson, StudentT
+from elimax.stats.likelihood import Gaussian, NegativeBinomial2, Poisson, StudentT
 
 N, M = 7, 12
 
@@ -100,7 +99,10 @@ KINDS = ["poisson", "nbinom2", "gaussian", "student"]
 @pytest.mark.parametrize("kind", KINDS)
 def test_value_and_first_derivatives(kind, rng):
     model, theta = setting(rng, kind)
-    f, dense = jax.jit(functools.partial(log_marginal, model)), functools.partial(dense_log_marginal, model)
+    f, dense = (
+        jax.jit(functools.partial(log_marginal, model)),
+        functools.partial(dense_log_marginal, model),
+    )
     close(f(theta), dense(theta))
     expected = jax.jit(jax.jacfwd(dense))(theta)
     close(jax.jit(jax.grad(f))(theta), expected)
