@@ -19,6 +19,31 @@ from elimax.stats.gaussian import NullSpace as NullSpace
 from elimax.stats.gaussian import Restricted as Restricted
 from elimax.stats.gaussian import independent as independent
 from elimax.stats.gaussian import restricted as restricted
+from elimax.stats.laplace import Fit as Fit
+from elimax.stats.laplace import LaplaceApproximation as LaplaceApproximation
+from elimax.stats.laplace import LaplaceError as LaplaceError
+from elimax.stats.laplace import LatentGaussianModel as LatentGaussianModel
+from elimax.stats.laplace import laplace as laplace
+from elimax.stats.laplace import maximize as maximize
+from elimax.stats.likelihood import Beta as Beta
+from elimax.stats.likelihood import BetaBinomial as BetaBinomial
+from elimax.stats.likelihood import Binomial as Binomial
+from elimax.stats.likelihood import Exponential as Exponential
+from elimax.stats.likelihood import FromLogDensity as FromLogDensity
+from elimax.stats.likelihood import Gamma as Gamma
+from elimax.stats.likelihood import Gaussian as Gaussian
+from elimax.stats.likelihood import Hurdle as Hurdle
+from elimax.stats.likelihood import Likelihood as Likelihood
+from elimax.stats.likelihood import LogNormal as LogNormal
+from elimax.stats.likelihood import NegativeBinomial1 as NegativeBinomial1
+from elimax.stats.likelihood import NegativeBinomial2 as NegativeBinomial2
+from elimax.stats.likelihood import Ordinal as Ordinal
+from elimax.stats.likelihood import Poisson as Poisson
+from elimax.stats.likelihood import StudentT as StudentT
+from elimax.stats.likelihood import Truncated as Truncated
+from elimax.stats.likelihood import Tweedie as Tweedie
+from elimax.stats.likelihood import Weibull as Weibull
+from elimax.stats.likelihood import ZeroInflated as ZeroInflated
 
 # What needs packages that only extras install is imported when it is asked for.
 _LAZY = {
