@@ -155,6 +155,7 @@ FLOORS = {
     "stats.precision.anisotropic": 112,
     "stats.precision.barrier": 112,
     "stats.precision.matern": 112,
+    "stats.precision.fractional": 113,
     "stats.precision": 119,
     "stats.mesh.geometry": 120,
     "stats.mesh.curve": 121,

@@ -73,28 +73,25 @@ def polygon(boundary: Any) -> np.ndarray:
     return corners if area > 0 else corners[::-1]
 
 
-def without_boundary(
-    data: np.ndarray,
-    longest: tuple[float, float],
-    widths: tuple[float, float],
-    boundary: Any,
+def check_size(
+    around: np.ndarray, longest: tuple[float, float], widths: tuple[float, float], buffered: bool
 ) -> None:
-    """Raises the `ValueError` of what does not go together, or would fill the memory."""
+    """Raises the `ValueError` of lengths that do not go together, or would fill the memory.
+
+    `around` is the data, and then `buffered`, or the boundary.
+    """
     if longest[1] < longest[0]:
         raise ValueError(
             f"`max_edge` must be (inner, outer) with inner <= outer, got {longest}: the extension is the "
             "coarser part"
         )
-    if data.shape[1] == 1:
-        if boundary is not None:
-            raise ValueError("`boundary` is a polygon: it goes with points of the plane")
-        inner = (np.ptp(data) + 2 * widths[0]) / longest[0]
-        count = inner + 2 * widths[1] / longest[1]
-        if np.ptp(data) + sum(widths) == 0:
+    if around.shape[1] == 1:
+        if np.ptp(around) + sum(widths) == 0:
             raise ValueError("`points` are one point: `offset` must be positive")
+        inner = (np.ptp(around) + 2 * widths[0]) / longest[0]
+        count = inner + 2 * widths[1] / longest[1]
     else:
-        corners = polygon(boundary) if boundary is not None else data
-        corners = convex_region(corners, widths[0] * (boundary is None))
+        corners = convex_region(around, widths[0] * buffered)
         sides = np.ptp(corners, axis=0)
         count = 2 * np.prod(sides / longest[0] + 1)
         count += 2 * np.prod((sides + 2 * widths[1]) / longest[1] + 1)

@@ -13,7 +13,7 @@ from elimax._matrix import SymmetricMatrix
 from elimax.stats.mesh.mesh import Mesh
 from elimax.stats.precision.anisotropic import DirectionalElements
 from elimax.stats.precision.barrier import BarrierElements
-from elimax.stats.precision.finite_elements import FiniteElements, symmetric
+from elimax.stats.precision.finite_elements import FiniteElements, square_pattern, symmetric
 
 Form = Callable[[Any, Any], Any]
 
@@ -39,8 +39,9 @@ def finite_elements(mesh: Mesh) -> FiniteElements:
     def make() -> FiniteElements:
         mass = _lumped(mesh)
         G = _assembled(mesh, _stiffness, order=0)
-        second = symmetric(G @ scipy.sparse.diags_array(1 / mass) @ G)
-        return FiniteElements(_diagonal(mass), symmetric(G), second, mesh.dimension)
+        first, second = symmetric(G), symmetric(G @ scipy.sparse.diags_array(1 / mass) @ G)
+        square = second.on_pattern(square_pattern(first.pattern))
+        return FiniteElements(_diagonal(mass), first, square, mesh.dimension)
 
     return _once(mesh, "finite_elements", make)
 
@@ -59,11 +60,13 @@ def directional_elements(mesh: Mesh) -> DirectionalElements:
         mass = _lumped(mesh)
         weight = scipy.sparse.diags_array(1 / mass)
         parts = [_assembled(mesh, form, order=0) for form in _DIRECTIONS]
-        squares = []
+        stiffness = tuple(map(symmetric, parts))
+        pattern, squares = square_pattern(stiffness[0].pattern), []
         for i, j in zip(*np.triu_indices(3), strict=True):
             product = parts[i] @ weight @ parts[j]
-            squares.append(symmetric(product if i == j else product + product.T))
-        return DirectionalElements(_diagonal(mass), tuple(map(symmetric, parts)), tuple(squares))
+            both = product if i == j else product + product.T
+            squares.append(symmetric(both).on_pattern(pattern))
+        return DirectionalElements(_diagonal(mass), stiffness, tuple(squares))
 
     return _once(mesh, "directional", make)
 

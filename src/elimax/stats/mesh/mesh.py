@@ -12,11 +12,11 @@ from jaxtyping import ArrayLike, Bool, Float, Int
 from elimax._matrix import SparseMatrix, SymmetricMatrix
 from elimax.stats.mesh import geometry
 from elimax.stats.mesh.arguments import (
+    check_size,
     coordinates,
     one_or_two,
     oriented,
     polygon,
-    without_boundary,
 )
 from elimax.stats.mesh.generation import subdivide, triangulate
 from elimax.stats.precision.anisotropic import DirectionalElements
@@ -99,15 +99,17 @@ class Mesh:
         if not len(data) and boundary is None:
             raise ValueError("`points` must hold at least one point if there is no `boundary`")
         longest = one_or_two("max_edge", max_edge, lambda x: (x, x), positive=True)
-        around = data if boundary is None else np.concatenate([data, polygon(boundary)])
+        if data.shape[1] == 1 and boundary is not None:
+            raise ValueError("`boundary` is a polygon: it goes with points of the plane")
+        shape = None if boundary is None else polygon(boundary)
+        around = data if shape is None else np.concatenate([data, shape])
         extent = float(np.ptp(around, axis=0).max()) or longest[0]
         chosen: Any = _EXTENSION * extent if offset is None else offset
         widths = one_or_two("offset", chosen, lambda x: (longest[0], x))
         near = one_or_two("cutoff", cutoff, lambda x: (x, x))[0]
-        without_boundary(data, longest, widths, boundary)
+        check_size(data if shape is None else shape, longest, widths, shape is None)
         if data.shape[1] == 1:
             return cls.from_interval(subdivide(data[:, 0], longest, near, widths))
-        shape = None if boundary is None else polygon(boundary)
         return cls(*triangulate(data, longest, near, widths, shape))
 
     @classmethod

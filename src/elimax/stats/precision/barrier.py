@@ -12,7 +12,7 @@ from elimax._primitive.define import is_traced
 from elimax._primitive.product import contract, gather
 from elimax._structure.index_map import IndexMap
 from elimax._structure.pattern import Pattern
-from elimax.stats.precision.finite_elements import FiniteElements
+from elimax.stats.precision.finite_elements import FiniteElements, square_pattern
 
 
 @functools.partial(
@@ -71,7 +71,7 @@ class BarrierElements:
         i, j = (gather(share, IndexMap(index, n)) for index in (lower.rows, lower.columns))
         G = self.g1[0].with_values(g).to_general()
         of_column = gather(1 / weighted, IndexMap(G.pattern.columns, n))
-        square = _lower_square(G.pattern)
+        square = square_pattern(G.pattern)
         as_general = Pattern(square.shape, square.column_pointers, square.rows)
         second = contract(G.values * of_column, G.values, G.pattern, G.pattern, as_general)
         return FiniteElements(
@@ -81,7 +81,3 @@ class BarrierElements:
             self.dimension,
             barrier=True,
         )
-
-
-def _lower_square(pattern: Pattern) -> Pattern:
-    return pattern.product(pattern).lower()[0]

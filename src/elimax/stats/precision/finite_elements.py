@@ -85,7 +85,8 @@ class FiniteElements:
         if g2 is None:
             weight = scipy.sparse.diags_array(1 / mass.to_scipy().diagonal())
             G = stiffness.to_scipy()
-            second = symmetric(G @ weight @ G)
+            square = square_pattern(stiffness.pattern)
+            second = symmetric(G @ weight @ G).on_pattern(square)
         else:
             second = _symmetric("g2", g2)
         if not mass.shape == stiffness.shape == second.shape:
@@ -138,6 +139,12 @@ def symmetric(matrix: Any) -> SymmetricMatrix:
     lower.sum_duplicates()
     pattern = Pattern(lower.shape, lower.indptr, lower.indices, True)
     return SymmetricMatrix(pattern, jnp.asarray(lower.data, float))
+
+
+def square_pattern(pattern: Pattern) -> Pattern:
+    """Of G D G, a lower triangle, whatever cancels in it; SciPy's products leave zeros out."""
+    whole = pattern.to_general()[0]
+    return whole.product(whole).lower()[0]
 
 
 def general(rows: Any, cols: Any, values: Any, shape: tuple[int, int]) -> SparseMatrix:
