@@ -16,6 +16,7 @@ PAGES = [
     "docs/diffrax.md",
     "docs/external_solvers.md",
     "docs/sparse_differentiation.md",
+    "docs/spde.md",
     "docs/vertex_elimination.md",
 ]
 # One thread of BLAS: many that wait for each other would take longer than all the rest.

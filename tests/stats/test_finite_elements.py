@@ -26,7 +26,7 @@ def gradients(mesh: Mesh) -> np.ndarray:
     return np.linalg.inv(T).transpose(0, 2, 1)[:, :, :2]
 
 
-def stiffness(mesh: Mesh, tensor=np.eye(2), weight=1.0) -> np.ndarray:
+def stiffness(mesh: Mesh, tensor=((1.0, 0.0), (0.0, 1.0)), weight=1.0) -> np.ndarray:
     d = gradients(mesh)
     local = np.einsum("mia,ab,mjb,m->mij", d, tensor, d, mesh.areas * weight)
     G = np.zeros((mesh.n, mesh.n))

@@ -158,6 +158,19 @@ def test_same_points_make_the_same_mesh(rng):
     np.testing.assert_array_equal(first.cells, second.cells)
 
 
+def test_coordinates_far_from_zero(rng):
+    """As those of maps in meters: the mesh is that of the same points at the origin."""
+    points, corner = rng.uniform(size=(60, 2)) * 128, np.array([2.0**22, 2.0**23])
+    near = Mesh.from_points(points, (16.0, 32.0), offset=(16.0, 64.0))
+    far = Mesh.from_points(points + corner, (16.0, 32.0), offset=(16.0, 64.0))
+    assert far.angles.min() > 20 and near.n == far.n
+    distance = np.abs(far.points[:60] - corner - points).max()
+    assert distance < 1e-8
+    np.testing.assert_allclose(far.areas.sum(), near.areas.sum(), rtol=1e-9)
+    A = far.projector(points + corner)
+    np.testing.assert_allclose(A @ (far.points - corner), points, atol=1e-6)
+
+
 @pytest.mark.parametrize("points", [[[0.3, 0.4]], [[0.0, 0.0], [1.0, 1.0]], [[0.0, 0.0]] * 5])
 def test_few_points_have_a_mesh(points):
     mesh = Mesh.from_points(points, max_edge=0.2, offset=(0.3, 0.5))
@@ -214,6 +227,13 @@ def test_lines():
         ({"max_edge": 0.1, "offset": np.nan}, "`offset`"),
         ({"max_edge": 0.1, "boundary": SQUARE[:2]}, "at least three corners"),
         ({"max_edge": 0.1, "boundary": np.outer(np.arange(4), [1, 2])}, "with an area"),
+        (
+            {
+                "max_edge": 0.1,
+                "boundary": SQUARE[[0, 2, 1, 3]] + [[0, 0], [0, 0.5], [0, 0], [0, 0]],
+            },
+            "cross",
+        ),
         ({"max_edge": 0.1, "points": [[0, 0], [1, 1]], "offset": (0, 1)}, "on a line"),
         ({"max_edge": 0.1, "points": [[0, 0], [1, np.inf]]}, "number 1 is .*not finite"),
         ({"max_edge": 0.1, "points": []}, "at least one point"),

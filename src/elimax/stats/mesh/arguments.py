@@ -57,7 +57,8 @@ def one_or_two(
 def polygon(boundary: Any) -> np.ndarray:
     """The corners, counterclockwise; the last may repeat the first.
 
-    **Raises:** `ValueError` for fewer than three different corners or a polygon without area.
+    **Raises:** `ValueError` for fewer than three different corners, a polygon without area, or edges that
+    cross.
     """
     corners = coordinates("boundary", boundary, dimensions=(2,))
     if len(corners) > 1 and np.array_equal(corners[0], corners[-1]):
@@ -70,7 +71,17 @@ def polygon(boundary: Any) -> np.ndarray:
     area = 0.5 * cross(shifted, np.roll(shifted, -1, axis=0)).sum()
     if abs(area) <= _FLAT * np.ptp(corners, axis=0).max() ** 2:
         raise ValueError("`boundary` must be a polygon with an area")
+    _check_simple(corners)
     return corners if area > 0 else corners[::-1]
+
+
+def _check_simple(corners: np.ndarray) -> None:
+    start, stop = corners, np.roll(corners, -1, axis=0)
+    for k, (p, q) in enumerate(zip(start, stop, strict=True)):
+        apart = cross(q - p, start - p) * cross(q - p, stop - p) < 0
+        apart &= cross(stop - start, p - start) * cross(stop - start, q - start) < 0
+        if apart.any():
+            raise ValueError(f"`boundary`: its edges {k} and {np.argmax(apart)} cross")
 
 
 def check_size(

@@ -39,9 +39,9 @@ def finite_elements(mesh: Mesh) -> FiniteElements:
     def make() -> FiniteElements:
         mass = _lumped(mesh)
         G = _assembled(mesh, _stiffness, order=0)
-        first, second = symmetric(G), symmetric(G @ scipy.sparse.diags_array(1 / mass) @ G)
-        square = second.on_pattern(square_pattern(first.pattern))
-        return FiniteElements(_diagonal(mass), first, square, mesh.dimension)
+        first, weight = symmetric(G), scipy.sparse.diags_array(1 / mass)
+        second = symmetric(G @ weight @ G, square_pattern(first.pattern))
+        return FiniteElements(_diagonal(mass), first, second, mesh.dimension)
 
     return _once(mesh, "finite_elements", make)
 
@@ -65,7 +65,7 @@ def directional_elements(mesh: Mesh) -> DirectionalElements:
         for i, j in zip(*np.triu_indices(3), strict=True):
             product = parts[i] @ weight @ parts[j]
             both = product if i == j else product + product.T
-            squares.append(symmetric(both).on_pattern(pattern))
+            squares.append(symmetric(both, pattern))
         return DirectionalElements(_diagonal(mass), stiffness, tuple(squares))
 
     return _once(mesh, "directional", make)

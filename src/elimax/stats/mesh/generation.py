@@ -45,7 +45,11 @@ def triangulate(
     boundary: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Points, the given ones first, and triangles; `Mesh.from_points` has the arguments."""
-    firm = apart(points, cutoff)
+    given = apart(points, cutoff)
+    origin = (given if boundary is None else boundary).mean(
+        axis=0
+    )  # far from it, circles are inexact
+    firm, boundary = given - origin, None if boundary is None else boundary - origin
     corners = convex_region(firm if boundary is None else boundary, offset[0] * (boundary is None))
     size = Size(*longest, _GROWTH, corners)
     spacing = _FILL * size.inner
@@ -60,7 +64,8 @@ def triangulate(
     elif boundary is None:
         loops.append(sample(corners, spacing))
     if boundary is not None:
-        firm = firm[contains(loops[-1], firm)]
+        covered = contains(loops[-1], firm)
+        given, firm = given[covered], firm[covered]
     segments = []
     for loop in loops:
         firm, index = _joined(firm, loop)
@@ -77,7 +82,8 @@ def triangulate(
             [cloud, _clear(some, cloud, _FILL * float(size.at_distance(distance)))]
         )
     cloud = smooth(cloud, np.arange(len(firm), len(cloud)), _SMOOTHING)
-    return refine(cloud, np.concatenate(segments), size, loops[-1], convex)
+    cloud, triangles = refine(cloud, np.concatenate(segments), size, loops[-1], convex)
+    return np.concatenate([given, cloud[len(given) :] + origin]), triangles
 
 
 def subdivide(

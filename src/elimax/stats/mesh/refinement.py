@@ -41,7 +41,7 @@ class Size:
     corners: np.ndarray
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """At locations. The distance is that from lines through edges: off the corners it is a little less."""
+        """At locations. The distance is that from lines through edges: off corners it is a little less."""
         distance = np.zeros(len(x))
         for p, q in zip(self.corners, np.roll(self.corners, -1, axis=0), strict=True):
             outward = cross(x - p, (q - p) / np.linalg.norm(q - p))

@@ -86,7 +86,7 @@ class FiniteElements:
             weight = scipy.sparse.diags_array(1 / mass.to_scipy().diagonal())
             G = stiffness.to_scipy()
             square = square_pattern(stiffness.pattern)
-            second = symmetric(G @ weight @ G).on_pattern(square)
+            second = symmetric(G @ weight @ G, square)
         else:
             second = _symmetric("g2", g2)
         if not mass.shape == stiffness.shape == second.shape:
@@ -133,12 +133,19 @@ def elements_of(source: Any) -> FiniteElements:
     )
 
 
-def symmetric(matrix: Any) -> SymmetricMatrix:
-    """The lower triangle of a SciPy matrix that is known to be symmetric, in the default float."""
+def symmetric(matrix: Any, pattern: Pattern | None = None) -> SymmetricMatrix:
+    """The lower triangle of a SciPy matrix that is known to be symmetric, in the default float.
+
+    On its own pattern, or on a larger one that is symmetric.
+    """
     lower = scipy.sparse.tril(matrix, format="csc")
     lower.sum_duplicates()
-    pattern = Pattern(lower.shape, lower.indptr, lower.indices, True)
-    return SymmetricMatrix(pattern, jnp.asarray(lower.data, float))
+    own = Pattern(lower.shape, lower.indptr, lower.indices, True)
+    if pattern is None:
+        return SymmetricMatrix(own, jnp.asarray(lower.data, float))
+    values = np.zeros(pattern.nnz)
+    values[own.embedding(pattern).indices] = lower.data
+    return SymmetricMatrix(pattern, jnp.asarray(values, float))
 
 
 def square_pattern(pattern: Pattern) -> Pattern:

@@ -6,11 +6,11 @@ $\lambda^{-\alpha} = \lambda^{-1} \lambda^{-\gamma}$, $\gamma = \alpha - 1$, and
 $$\lambda^{-\gamma} = \frac{\sin \pi\gamma}{\pi} \int \frac{t^{1 - \gamma}}{t + \lambda} \, dy
     \approx \sum_j \frac{w_j}{t_j + \lambda}, \qquad w_j = \frac{\sin \pi\gamma}{\pi} h \, t_j^{1 - \gamma},$$
 
-by the trapezoidal rule with step h, whose relative error is about $4 \sin(\pi\gamma) e^{-2 \pi^2 / h}$. A term
-of the sum is the covariance of a field with precision $(K C^{-1} K + t_j K) / w_j$, in which there are only the
-three matrices of alpha = 2. The nodes span the eigenvalues of the mesh; infinitely many nodes below are
-put together in one, those above in another, with their sum and its first derivative in $\lambda$ (in $1 / t$).
-All weights are positive, and everything is a smooth function of kappa and alpha.
+by the trapezoidal rule with step h, whose relative error is about $4 \sin(\pi\gamma) e^{-2 \pi^2 / h}$. Each
+term of the sum is the covariance of a field with precision $(K C^{-1} K + t_j K) / w_j$, in which there are
+only the three matrices of alpha = 2. The nodes span the eigenvalues of the mesh; infinitely many nodes below
+are put together in one, those above in another, with their sum and its first derivative in $\lambda$ (in
+$1 / t$). All weights are positive, and everything is a smooth function of kappa and alpha.
 """
 
 from typing import Any
@@ -65,13 +65,10 @@ def matern_fractional(
     if not isinstance(terms, int) or terms < 3:
         raise ValueError(f"`terms` must be an integer of at least 3, got {terms!r}")
     order = as_numbers("alpha", alpha)
-    if order.ndim or not is_traced(order) and not 1 < order < 2:
+    if order.ndim or (not is_traced(order) and not 1 < order < 2):
         raise ValueError(f"`alpha` must be one number between 1 and 2, got {alpha!r}")
-    for name, value in (("range", range), ("sigma", sigma)):
-        if jnp.ndim(value):
-            raise ValueError(f"`{name}` must be one number, got shape {jnp.shape(value)}")
-    check_parameters({"range": range, "sigma": sigma}, elements.n)
-    kappa, tau = matern_parameters(range, sigma, order, elements.dimension)
+    rho, sd = check_parameters({"range": range, "sigma": sigma})
+    kappa, tau = matern_parameters(rho, sd, order, elements.dimension)
     pattern, (mass, stiffness, square) = elements.terms(2)
     largest = 1 + _largest_eigenvalue(elements.g1, elements.c0) / kappa**2
     nodes, weights = _quadrature(order - 1, largest, terms)
@@ -79,7 +76,8 @@ def matern_fractional(
     first, second = stiffness / kappa**2, square / kappa**4
     once, twice = mass + first, mass + 2 * first + second
     fields = [
-        SymmetricMatrix(pattern, scale / w * (twice + t * once)) for t, w in zip(nodes, weights, strict=True)
+        SymmetricMatrix(pattern, scale / w * (twice + t * once))
+        for t, w in zip(nodes, weights, strict=True)
     ]
     precision = block_diag(*fields)
     n = elements.n
@@ -102,8 +100,8 @@ def _quadrature(
     """Nodes t and weights w: sum_j w_j / (t_j + x) is about x^-gamma for x from 1 to `largest`."""
     inner = terms - 2
     span = jnp.log(largest)
-    # The nodes reach beyond the eigenvalues until both errors are about the same: of the rule, exp(-2 pi^2 / h),
-    # and of the ends, exp(_BALANCE - h) times the square of their distance.
+    # The nodes reach beyond the eigenvalues until both errors are about the same: that of the rule,
+    # exp(-2 pi^2 / h), and that of the ends, exp(_BALANCE - h) by the square of their distance.
     gap = span - _BALANCE
     h = (gap + jnp.sqrt(gap**2 + 8 * jnp.pi**2 * (inner + 1))) / (2 * (inner + 1))
     middle = jnp.exp(0.5 * span + h * (jnp.arange(inner) - 0.5 * (inner - 1)))

@@ -84,14 +84,15 @@ def matern(
 
 
 def check_parameters(
-    parameters: dict[str, Any], n: int
+    parameters: dict[str, Any], n: int | None = None
 ) -> tuple[Float[Array, "*n"], Float[Array, "*n"]]:
-    """As arrays; raises the `ValueError` of those that are not positive or have a wrong shape."""
+    """As arrays; raises the `ValueError` of those that are not positive, or not scalars (or of n numbers)."""
     arrays = []
     for name, value in parameters.items():
         array = as_numbers(name, value)
         if array.shape not in ((), (n,)):
-            raise ValueError(f"`{name}` must have shape () or ({n},), got {array.shape}")
+            shape = "()" if n is None else f"() or ({n},)"
+            raise ValueError(f"`{name}` must have shape {shape}, got {array.shape}")
         if not is_traced(array):
             host = np.atleast_1d(np.asarray(array))
             bad = np.flatnonzero(~((host > 0) & np.isfinite(host)))
