@@ -17,6 +17,7 @@ PAGES = [
     "docs/external_solvers.md",
     "docs/mixed_models.md",
     "docs/sparse_differentiation.md",
+    "docs/spde.md",
     "docs/vertex_elimination.md",
 ]
 # One thread of BLAS: many that wait for each other would take longer than all the rest.

@@ -2,7 +2,7 @@
 
     field = stats.GMRF(mean, precision, constraints, null_space)   log_prob, sample, variance, condition
     stats.independent(field, other)                                one behind the other
-    stats.precision.besag(graph, tau)                              walks, graphs, autoregressions, products
+    stats.precision.besag(graph).field(tau)                        walks, graphs, autoregressions, products
     stats.matern(mesh, kappa, tau)                                 fields on a stats.Mesh
     model = stats.LatentGaussianModel(latent, design, stats.Poisson(), y)
     stats.laplace(model, theta), stats.maximize(model, theta)      sparse Newton; likelihood or posterior
@@ -44,6 +44,16 @@ from elimax.stats.likelihood import Truncated as Truncated
 from elimax.stats.likelihood import Tweedie as Tweedie
 from elimax.stats.likelihood import Weibull as Weibull
 from elimax.stats.likelihood import ZeroInflated as ZeroInflated
+from elimax.stats.mesh import Mesh as Mesh
+from elimax.stats.precision import BarrierElements as BarrierElements
+from elimax.stats.precision import DirectionalElements as DirectionalElements
+from elimax.stats.precision import FiniteElements as FiniteElements
+from elimax.stats.precision import diffusion_tensor as diffusion_tensor
+from elimax.stats.precision import matern as matern
+from elimax.stats.precision import matern_fractional as matern_fractional
+from elimax.stats.precision import matern_parameters as matern_parameters
+from elimax.stats.precision import matern_range as matern_range
+from elimax.stats.precision import pc_matern_prior as pc_matern_prior
 
 # What needs packages that only extras install is imported when it is asked for.
 _LAZY = {

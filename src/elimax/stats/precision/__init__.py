@@ -4,12 +4,15 @@
     precision.rw1(n), rw2(positions), seasonal(n, 12)             (tau)
     precision.besag(graph), car, sar, leroux, bym, bym2           (tau), (rho, tau), ..., (phi, tau)
     precision.replicate(p, k), separable(p, q), kronecker_sum     combinations
+    precision.matern(mesh, kappa, tau)                            and anisotropic, barrier, fractional ones
     precision.pc_precision, pc_ar1, pc_bym2                       penalized complexity priors
 
 A builder takes what is fixed and returns a `Precision`: called, it gives the matrix; `.field(...)` the
-`GMRF`.
+`GMRF`. What a mesh needs is prepared by its finite elements, and `matern` gives the matrix.
 """
 
+from elimax.stats.precision.anisotropic import DirectionalElements as DirectionalElements
+from elimax.stats.precision.anisotropic import diffusion_tensor as diffusion_tensor
 from elimax.stats.precision.areal import besag as besag
 from elimax.stats.precision.areal import bym as bym
 from elimax.stats.precision.areal import bym2 as bym2
@@ -18,13 +21,20 @@ from elimax.stats.precision.areal import leroux as leroux
 from elimax.stats.precision.areal import sar as sar
 from elimax.stats.precision.autoregressive import ar as ar
 from elimax.stats.precision.autoregressive import ar1 as ar1
+from elimax.stats.precision.barrier import BarrierElements as BarrierElements
 from elimax.stats.precision.combine import kronecker_sum as kronecker_sum
 from elimax.stats.precision.combine import replicate as replicate
 from elimax.stats.precision.combine import separable as separable
 from elimax.stats.precision.family import Precision as Precision
+from elimax.stats.precision.finite_elements import FiniteElements as FiniteElements
+from elimax.stats.precision.fractional import matern_fractional as matern_fractional
 from elimax.stats.precision.graph import adjacency as adjacency
 from elimax.stats.precision.graph import component_labels as component_labels
 from elimax.stats.precision.graph import read_graph as read_graph
+from elimax.stats.precision.matern import matern as matern
+from elimax.stats.precision.matern_parameters import matern_parameters as matern_parameters
+from elimax.stats.precision.matern_parameters import matern_range as matern_range
+from elimax.stats.precision.matern_parameters import pc_matern_prior as pc_matern_prior
 from elimax.stats.precision.pc_prior import pc_ar1 as pc_ar1
 from elimax.stats.precision.pc_prior import pc_bym2 as pc_bym2
 from elimax.stats.precision.pc_prior import pc_precision as pc_precision
