@@ -1,7 +1,5 @@
 """Derivatives of the approximation, every order and mode, against dense JAX."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np

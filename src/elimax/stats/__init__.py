@@ -1,13 +1,13 @@
 """Gaussian Markov random fields and what is built on them.
 
-    field = stats.GMRF(mean, precision, constraints, null_space)   log_prob, sample, variance, condition
-    stats.independent(field, other)                                one behind the other
-    stats.precision.besag(graph).field(tau)                        walks, graphs, autoregressions, products
-    stats.matern(mesh, kappa, tau)                                 fields on a stats.Mesh
-    model = stats.LatentGaussianModel(latent, design, stats.Poisson(), y)
-    stats.laplace(model, theta), stats.maximize(model, theta)      sparse Newton; likelihood or posterior
-    stats.lmm("Reaction ~ Days + (Days | Subject)", data)          mixed models by formula
-    stats.compare(fit, other)                                      likelihood-ratio tests
+field = stats.GMRF(mean, precision, constraints, null_space)   log_prob, sample, variance, condition
+stats.independent(field, other)                                one behind the other
+stats.precision.besag(graph).field(tau)                        walks, graphs, autoregressions, products
+stats.matern(mesh, kappa, tau)                                 fields on a stats.Mesh
+model = stats.LatentGaussianModel(latent, design, stats.Poisson(), y)
+stats.laplace(model, theta), stats.maximize(model, theta)      sparse Newton; likelihood or posterior
+stats.lmm("Reaction ~ Days + (Days | Subject)", data)          mixed models by formula
+stats.compare(fit, other)                                      likelihood-ratio tests
 """
 
 import importlib as _importlib

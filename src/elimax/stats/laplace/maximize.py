@@ -215,13 +215,9 @@ def _default_start(model: LatentGaussianModel, theta: Theta) -> Array:
 class _Climb:
     """The state of the search: the best point so far, and the mode of the field there."""
 
-    def __init__(
-        self, model: LatentGaussianModel, template: Theta, start: Any, limit: int
-    ) -> None:
+    def __init__(self, model: LatentGaussianModel, template: Theta, start: Any, limit: int) -> None:
         self.model, self.template, self.limit = model, template, limit
-        self.mode = (
-            _default_start(model, template) if start is None else jnp.asarray(start, float)
-        )
+        self.mode = _default_start(model, template) if start is None else jnp.asarray(start, float)
         self.values = self.hessians = 0
         self.value, self.curvature = np.inf, np.eye(0)
 
@@ -286,9 +282,7 @@ class _Climb:
         """Newton's method with the exact Hessian: how it ended, and the Hessian there."""
         while True:
             self.hessians += 1
-            H = np.asarray(
-                _hessian(jnp.asarray(self.point), self.model, self.template, self.mode)
-            )
+            H = np.asarray(_hessian(jnp.asarray(self.point), self.model, self.template, self.mode))
             if not np.isfinite(H).all():
                 return NOT_CONVERGED, None
             values, vectors = np.linalg.eigh(H)
