@@ -318,6 +318,7 @@ def test_covariances_anywhere(rng):
         field.covariance(ex.Pattern.dense((n, n)))
 
 
+@pytest.mark.slow
 def test_derivatives_of_what_is_given(rng):
     S = spd("small")
     n, m = S.shape[0], 5

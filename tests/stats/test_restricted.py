@@ -176,7 +176,7 @@ def test_a_random_walk_in_closed_form():
 
 
 def test_a_factor_is_used_again():
-    H = ex.SymmetricMatrix.from_scipy(spd("grid_2d"))
+    H = ex.SymmetricMatrix.from_scipy(spd("small"))
     A = np.ones((1, H.shape[0]))
     space = NullSpace.constant(H.shape[0])
     first = restricted(H, (A, None), space)

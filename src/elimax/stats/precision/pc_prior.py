@@ -111,10 +111,10 @@ def pc_bym2(
     pattern, rank = family.pattern, space.rank
     diagonal = (pattern.rows == pattern.columns).astype(float)
     with jax.ensure_compile_time_eval(), jax.enable_x64(True):
-        moments = _inverse_moments(ex.SymmetricMatrix(pattern, structure), diagonal, space)
         R = ex.SymmetricMatrix(pattern, structure)
-        logdet = float(restricted(R, None, space, intrinsic=True).logdet())
-    one, two, three = moments
+        one, two, three = _inverse_moments(R, diagonal, space)
+        logdet_of = jax.jit(lambda R: restricted(R, None, space, intrinsic=True).logdet())
+        logdet = float(logdet_of(R))
     squares, cubes = two - 2 * one + n, three - 3 * two + 3 * one - n
     small = 1e-3 / np.cbrt(three)  # below, the cubic is exact to 1e-6, and the difference is not
 
@@ -130,7 +130,7 @@ def pc_bym2(
 
     with jax.ensure_compile_time_eval(), jax.enable_x64(True):
         # Null vectors make phi = 1 infinitely far away: the exponential needs no truncation.
-        rate = -np.log1p(-alpha) / float(distance(jnp.asarray(u, float)))
+        rate = -np.log1p(-alpha) / float(jax.jit(distance)(jnp.asarray(u, float)))
 
     def log_density(phi: Float[ArrayLike, ""]) -> Float[Array, ""]:
         length, slope = jax.value_and_grad(distance)(jnp.asarray(phi, float))
@@ -149,10 +149,15 @@ def _inverse_moments(
         form = restricted(shifted, (space.orthonormal.T, None), space)
         return jnp.sum(form.inverse_diagonal())
 
-    slope = jax.grad(trace)
-    zero = jnp.zeros(())
-    curvature = jax.jvp(slope, (zero,), (jnp.ones(()),))[1]
-    return float(trace(zero)), -float(slope(zero)), float(curvature) / 2
+    @jax.jit  # at once: eager third derivatives take longer to dispatch than to compute
+    def moments(zero: Array) -> tuple[Array, Array, Array]:
+        (one, slope), (_, curvature) = jax.jvp(
+            jax.value_and_grad(trace), (zero,), (jnp.ones_like(zero),)
+        )
+        return one, -slope, curvature / 2
+
+    one, two, three = moments(jnp.zeros(()))
+    return float(one), float(two), float(three)
 
 
 def _check_tail(u: float, alpha: float, largest: float) -> None:
