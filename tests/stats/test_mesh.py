@@ -393,6 +393,6 @@ def test_a_large_mesh(rng):
     mesh = Mesh.from_points(rng.uniform(size=(1000, 2)), (0.0047, 0.1), offset=(0.03, 0.3))
     assert mesh.n > 90_000 and mesh.angles.min() > 20
     middle = time.process_time()
-    assert middle - start < 30  # 4 s on an idle machine, 8 s on a busy one
+    assert middle - start < 30  # 4 to 8 s on a busy machine
     assert mesh.finite_elements().n == mesh.n
-    assert time.process_time() - middle < 5  # 0.9 s
+    assert time.process_time() - middle < 5  # 0.4 to 0.9 s
