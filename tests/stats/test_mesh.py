@@ -151,6 +151,24 @@ def test_clusters_are_graded(rng):
     assert mesh.edge_lengths.min() < 1e-3 < 0.2 < mesh.edge_lengths.max()
 
 
+@pytest.mark.parametrize("gap", [1e-2, 1e-4, 1e-6, 1e-8, 1e-12])
+def test_two_points_that_are_close(gap):
+    """Both are vertices if they can be told apart, one if not; the region has no hole between them."""
+    mesh = Mesh.from_points([[0, 0], [gap, 0], [1, 1]], max_edge=(0.3, 0.6))
+    assert mesh.angles.min() > 20
+    assert (mesh.points[1].tolist() == [gap, 0]) == (gap > 1e-7)
+    boundary = 2 * len(mesh.edges) - 3 * len(mesh.cells)  # edges of one triangle
+    assert mesh.n - len(mesh.edges) + len(mesh.cells) == 1  # Euler: a disk
+    assert 0 < boundary < 60
+
+
+def test_lattices_of_data_without_an_extension():
+    """Points on the sides of their hull, and four on every circle."""
+    x, y = np.meshgrid(np.arange(8.0), np.arange(6.0))
+    mesh = Mesh.from_points(np.stack([x.ravel(), y.ravel()], axis=1), 0.5, offset=(0, 0))
+    assert mesh.angles.min() > 20 and total_area(mesh) == pytest.approx(35)
+
+
 def test_same_points_make_the_same_mesh(rng):
     points = rng.uniform(size=(50, 2))
     first, second = (Mesh.from_points(points, (0.1, 0.3)) for _ in range(2))
@@ -375,6 +393,6 @@ def test_a_large_mesh(rng):
     mesh = Mesh.from_points(rng.uniform(size=(1000, 2)), (0.0047, 0.1), offset=(0.03, 0.3))
     assert mesh.n > 90_000 and mesh.angles.min() > 20
     middle = time.process_time()
-    assert middle - start < 30  # 4 s on an idle machine
+    assert middle - start < 30  # 4 to 8 s on a busy machine
     assert mesh.finite_elements().n == mesh.n
-    assert time.process_time() - middle < 5  # 0.5 s
+    assert time.process_time() - middle < 5  # 0.4 to 0.9 s

@@ -9,25 +9,27 @@ import numpy as np
 import scipy.spatial
 
 from elimax.stats.mesh.curve import contains, convex_region, hexagonal, ring, sample
+from elimax.stats.mesh.geometry import cross
 from elimax.stats.mesh.refinement import Size, refine, smooth
 
 _FILL = 0.8  # spacing of the lattice by the longest edge: smoothing stretches some edges
 _GROWTH = 0.3  # how much longer edges may be at a distance of one
 _CLEAR = 0.6  # how far, in spacings, lattice points stay from given ones
 _SMOOTHING = 2
-_SAME = 1e-9  # by the size of the region, how close points of the boundary are to the data they coincide with
+_SAME = 1e-7  # by the size of the region, how close points are that are taken for one
 _JITTER = 1e-3  # by the spacing: four points on a circle make Qhull slow
 
 
 def apart(points: np.ndarray, cutoff: float) -> np.ndarray:
     """The first of all points that are within `cutoff` of each other, in their order.
 
-    With a cutoff of zero, points are left out that are equal to another.
+    A distance that Qhull cannot tell from zero is always within it.
     """
+    if not len(points):
+        return points
     _, first = np.unique(points, axis=0, return_index=True)
     points = points[np.sort(first)]
-    if cutoff == 0:
-        return points
+    cutoff = max(cutoff, _SAME * np.ptp(points, axis=0).max())
     i, j = scipy.spatial.cKDTree(points).query_pairs(cutoff, output_type="ndarray").T
     kept = np.ones(len(points), bool)
     order = np.argsort(i, kind="stable")
@@ -58,11 +60,11 @@ def triangulate(
         ring(corners, distance, _FILL * float(size.at_distance(distance)), 0.5 * (k % 2))
         for k, distance in enumerate(distances)
     ]
-    loops = [] if boundary is None else [sample(boundary, spacing)]
+    loops = [] if boundary is None else [sample(_through(boundary, firm), spacing)]
     if rings:
         loops.append(rings.pop())
     elif boundary is None:
-        loops.append(sample(corners, spacing))
+        loops.append(sample(_through(corners, firm), spacing))
     if boundary is not None:
         covered = contains(loops[-1], firm)
         given, firm = given[covered], firm[covered]
@@ -104,6 +106,19 @@ def subdivide(
         distance += steps[-1]
     beyond = np.cumsum(steps) * (offset[1] / distance if steps else 0.0)
     return np.concatenate([knots[0] - beyond[::-1], knots, knots[-1] + beyond])
+
+
+def _through(corners: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The polygon with those of the points that lie on its edges as corners, too."""
+    near = _SAME * np.ptp(corners, axis=0).max()
+    pieces = []
+    for p, q in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        length = np.linalg.norm(q - p)
+        along = (points - p) @ (q - p) / length
+        on = np.abs(cross(q - p, points - p)) <= near * length
+        on &= (along > near) & (along < length - near)
+        pieces += [p[None], points[on][np.argsort(along[on])]]
+    return np.concatenate(pieces)
 
 
 def _joined(firm: np.ndarray, loop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

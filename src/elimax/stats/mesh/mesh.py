@@ -77,7 +77,8 @@ class Mesh:
         - `max_edge`: the longest edge among the data, and that of the extension; one number for both.
             A third of the range at most keeps the error of discretization small.
         - `cutoff`: a point that is closer than this to an earlier one is no vertex. Points that are very
-            close to each other otherwise make very small triangles around them.
+            close to each other otherwise make very small triangles around them. It is at least 1e-7 of the
+            largest extent of the points.
         - `offset`: how far the fine region reaches beyond the data (or `boundary`, which defines it),
             and how wide the extension around it is. A single number is the width; zero is none.
             By default the fine region reaches one edge beyond the data, and the extension is 0.3 times

@@ -66,11 +66,18 @@ def smooth(points: np.ndarray, free: np.ndarray, rounds: int) -> np.ndarray:
 
 
 def delaunay(points: np.ndarray) -> np.ndarray:
-    """The triangles, without those that are flat: they lie on the convex hull."""
-    triangles = scipy.spatial.Delaunay(points).simplices
+    """The triangles, without those at the convex hull that are flat, as of three points on a side."""
+    made = scipy.spatial.Delaunay(points)
+    triangles, neighbors = made.simplices, made.neighbors
     a, b, c = (points[triangles[:, k]] for k in range(3))
     longest = edge_lengths(points, triangles).max(axis=1)
-    return triangles[np.abs(cross(b - a, c - a)) > _FLAT * longest**2]
+    flat = np.abs(cross(b - a, c - a)) <= _FLAT * longest**2
+    outside = np.append(np.zeros(len(triangles), bool), True)  # its last element is for neighbor -1
+    while True:  # from the hull inwards
+        peeled = flat & ~outside[:-1] & outside[neighbors].any(axis=1)
+        if not peeled.any():
+            return triangles[~outside[:-1]]
+        outside[:-1] |= peeled
 
 
 def refine(

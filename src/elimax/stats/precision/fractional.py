@@ -48,8 +48,8 @@ def matern_fractional(
         with edges a tenth of the range, that of the standard deviation was below 0.1 % with 5 terms, and
         below 2 % with 3, for alpha between 1.1 and 1.9.
 
-    **Returns:** the precision of the stacked fields, (terms n, terms n), and the design (n, terms n) that sums
-    them: the field is `design @ x`, observations of it have the design `projector @ design`.
+    **Returns:** the precision of the stacked fields, (terms n, terms n), and the design (n, terms n) that
+    sums them: the field is `design @ x`, observations of it have the design `projector @ design`.
 
     **Raises:** `ValueError` for a concrete `alpha` outside of (1, 2), fewer than 3 terms, a barrier, or a
     `range` or `sigma` that is not positive; `TypeError` for another source.
