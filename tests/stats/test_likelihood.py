@@ -100,17 +100,23 @@ def test_density_mean_variance_and_distribution_function(row):
     frozen = reference(ETA)
     density = frozen.logpmf(y) if name in DISCRETE else frozen.logpdf(y)
     tolerance = 1e-7 if name == "cloglog" else 1e-11  # SciPy's own 1 - p
-    np.testing.assert_allclose(call(likelihood.log_prob, ETA, y, **parameters), density, tolerance, 1e-11)
+    np.testing.assert_allclose(
+        call(likelihood.log_prob, ETA, y, **parameters), density, tolerance, 1e-11
+    )
     np.testing.assert_allclose(call(likelihood.mean, ETA, **parameters), frozen.mean(), 1e-10)
     np.testing.assert_allclose(call(likelihood.variance, ETA, **parameters), frozen.var(), 1e-9)
-    np.testing.assert_allclose(call(likelihood.cdf, y, ETA, **parameters), frozen.cdf(y), 1e-7, 1e-9)
+    np.testing.assert_allclose(
+        call(likelihood.cdf, y, ETA, **parameters), frozen.cdf(y), 1e-7, 1e-9
+    )
 
 
 def test_parameters_may_be_one_number_per_observation(row):
     _, likelihood, parameters, y, _ = row
     many = {name: jnp.full(y.shape, value) for name, value in parameters.items()}
     np.testing.assert_allclose(
-        call(likelihood.log_prob, ETA, y, **many), call(likelihood.log_prob, ETA, y, **parameters), 1e-13
+        call(likelihood.log_prob, ETA, y, **many),
+        call(likelihood.log_prob, ETA, y, **parameters),
+        1e-13,
     )
 
 
@@ -135,7 +141,9 @@ def test_draws_have_the_moments(row, getkey):
     _, likelihood, parameters, _, _ = row
     eta = jnp.full(40_000, 0.3)
     draws = np.asarray(call(likelihood.sample, getkey(), eta, **parameters))
-    mean, variance = (call(f, 0.3 * jnp.ones(1), **parameters)[0] for f in (likelihood.mean, likelihood.variance))
+    mean, variance = (
+        call(f, 0.3 * jnp.ones(1), **parameters)[0] for f in (likelihood.mean, likelihood.variance)
+    )
     assert abs(draws.mean() - mean) < 5 * np.sqrt(variance / draws.size)
     if not isinstance(likelihood, LogNormal | StudentT):  # of which the fourth moment is large
         np.testing.assert_allclose(draws.var(), variance, 0.08)
@@ -247,11 +255,14 @@ def test_beta_binomial(getkey):
     np.testing.assert_allclose(draws.mean(), 12 * expit(0.3), 0.02)
 
 
-@pytest.mark.parametrize("counts, parameters", [
-    (Poisson(1.3), {}),
-    (NegativeBinomial1(), {"dispersion": 0.8}),
-    (NegativeBinomial2(), {"dispersion": 0.8}),
-])
+@pytest.mark.parametrize(
+    "counts, parameters",
+    [
+        (Poisson(1.3), {}),
+        (NegativeBinomial1(), {"dispersion": 0.8}),
+        (NegativeBinomial2(), {"dispersion": 0.8}),
+    ],
+)
 def test_zeros_of_their_own(counts, parameters, getkey):
     """The probabilities of all counts sum to one, and have the moments that are told and drawn."""
     eta = 0.4
@@ -265,15 +276,21 @@ def test_zeros_of_their_own(counts, parameters, getkey):
         k = ks[1:] if isinstance(likelihood, Truncated) else ks
         p = np.exp(call(likelihood.log_prob, jnp.full(k.shape, eta), k, **named))
         np.testing.assert_allclose(p.sum(), 1.0, 1e-12)
-        mean, variance = (float(call(f, eta, **named)) for f in (likelihood.mean, likelihood.variance))
+        mean, variance = (
+            float(call(f, eta, **named)) for f in (likelihood.mean, likelihood.variance)
+        )
         np.testing.assert_allclose(p @ k, mean, 1e-10)
         np.testing.assert_allclose(p @ k**2 - (p @ k) ** 2, variance, 1e-9)
-        np.testing.assert_allclose(call(likelihood.cdf, k[:9], eta, **named), np.cumsum(p)[:9], 1e-10)
+        np.testing.assert_allclose(
+            call(likelihood.cdf, k[:9], eta, **named), np.cumsum(p)[:9], 1e-10
+        )
         draws = np.asarray(call(likelihood.sample, getkey(), jnp.full(40_000, eta), **named))
         assert abs(draws.mean() - mean) < 5 * np.sqrt(variance / draws.size)
         np.testing.assert_allclose((draws == 1).mean(), p[k == 1][0], 0.1)
     base = np.exp(call(counts.log_prob, jnp.full(ks.shape, eta), ks, **parameters))
-    inflated = np.exp(call(ZeroInflated(counts).log_prob, jnp.full(ks.shape, eta), ks, **with_zeros))
+    inflated = np.exp(
+        call(ZeroInflated(counts).log_prob, jnp.full(ks.shape, eta), ks, **with_zeros)
+    )
     zero = expit(-0.6)
     np.testing.assert_allclose(inflated, zero * (ks == 0) + (1 - zero) * base, 1e-11)
 
@@ -291,7 +308,9 @@ def test_tweedie_series(power, dispersion):
             return -rate
         shape, scale = (2 - p) / (p - 1), phi * (p - 1) * np.exp((p - 1) * eta)
         top = y ** (2 - p) / (phi * (2 - p))
-        j = np.arange(max(1, int(top - 40 * np.sqrt(top) - 60)), int(top + 40 * np.sqrt(top) + 120.0))
+        j = np.arange(
+            max(1, int(top - 40 * np.sqrt(top) - 60)), int(top + 40 * np.sqrt(top) + 120.0)
+        )
         terms = j * np.log(rate) - gammaln(j + 1) - gammaln(j * shape)
         terms = terms + j * shape * np.log(y / scale)
         return logsumexp(terms) - rate - y / scale - np.log(y)

@@ -9,10 +9,12 @@ from elimax.stats.gaussian import NullSpace as NullSpace
 from elimax.stats.gaussian import Restricted as Restricted
 from elimax.stats.gaussian import independent as independent
 from elimax.stats.gaussian import restricted as restricted
+from elimax.stats.laplace import Fit as Fit
 from elimax.stats.laplace import LaplaceApproximation as LaplaceApproximation
 from elimax.stats.laplace import LaplaceError as LaplaceError
 from elimax.stats.laplace import LatentGaussianModel as LatentGaussianModel
 from elimax.stats.laplace import laplace as laplace
+from elimax.stats.laplace import maximize as maximize
 from elimax.stats.likelihood import Beta as Beta
 from elimax.stats.likelihood import BetaBinomial as BetaBinomial
 from elimax.stats.likelihood import Binomial as Binomial
@@ -32,5 +34,3 @@ from elimax.stats.likelihood import Truncated as Truncated
 from elimax.stats.likelihood import Tweedie as Tweedie
 from elimax.stats.likelihood import Weibull as Weibull
 from elimax.stats.likelihood import ZeroInflated as ZeroInflated
-from elimax.stats.laplace import Fit as Fit
-from elimax.stats.laplace import maximize as maximize
