@@ -2,8 +2,12 @@
 
 field = stats.GMRF(mean, precision, constraints, null_space)   log_prob, sample, variance
 stats.independent(field, other)                                one behind the other
+model = stats.LatentGaussianModel(latent, design, stats.Poisson(), y)   field -> predictors -> observations
+stats.laplace(model, theta)                                    log marginal likelihood, mode, variances
+stats.maximize(model, theta)                                   hyperparameters, with standard errors
 """
 
+from elimax.stats import precision as precision
 from elimax.stats.gaussian import GMRF as GMRF
 from elimax.stats.gaussian import NullSpace as NullSpace
 from elimax.stats.gaussian import Restricted as Restricted
