@@ -112,19 +112,20 @@ def laplace(
     - `theta`: the hyperparameters, as the functions of the model take them.
     - `start`: of Newton's iteration (n,); the prior mean if None. A mode at hyperparameters nearby saves
       iterations and changes nothing else.
-    - `tolerance`: of the Newton decrement g^T H^-1 g / 2, in units of the log density: 1e-12, in float32 1e-5,
-      by default. The iteration converges quadratically, so that what is reached is mostly far below it.
+    - `tolerance`: of the Newton decrement g^T H^-1 g / 2, in units of the log density: 1e-12, in float32
+      1e-5, by default. The iteration converges quadratically, so that what is reached is mostly far below it.
     - `max_iterations`: the limit of factorizations.
-    - `throw`: whether a failure is an error. Where values are abstract, as under `jit` and `vmap`, it never is:
-      the results are NaN, and `status` says why.
+    - `throw`: whether a failure is an error. Where values are abstract, as under `jit` and `vmap`, it never
+      is: the results are NaN, and `status` says why.
 
     **Returns:** `LaplaceApproximation`.
 
-    **Raises:** `LaplaceError` if Newton's iteration fails; `ValueError` and `TypeError` for arguments that do not
-    fit.
+    **Raises:** `LaplaceError` if Newton's iteration fails; `ValueError` and `TypeError` for arguments that do
+    not fit.
 
-    **Derivative:** of everything but `record`, in theta and in all that the functions of the model close over;
-    every order and mode. A gradient costs one selected inverse of H, one of Q, a reverse sweep and a solve.
+    **Derivative:** of everything but `record`, in theta and in all that the functions of the model close
+    over; every order and mode. A gradient costs one selected inverse of H, one of Q, a reverse sweep and a
+    solve.
 
     **Cost:** one factorization of Q, and one of H per iteration (3 to 8 from a cold start).
     """
@@ -135,17 +136,19 @@ def laplace(
     x = _start(joint, start)
     mode, values, record = find_mode(joint, x, options=options)
     form = joint.restrict(joint.hessian_at(mode), values)
-    log_field = joint.field.log_prob(mode)
+    # At a point without NaN, so that a NaN is the fault of the prior.
+    log_field = joint.field.log_prob(jnp.where(jnp.isfinite(mode), mode, joint.field.mean))
     free = joint.field.n - joint.field.n_constraints
     log_gaussian = 0.5 * (form.logdet() - free * LOG_2PI)
     status = jnp.where(jnp.isnan(log_field), _status.PRIOR_FAILED, record.status)
     record = record._replace(status=status.astype(jnp.int32))
-    failed = record.status != _status.CONVERGED
+    # A factor, where a choice would have the gradient 0.
+    sound = jnp.where(record.status == _status.CONVERGED, 1.0, jnp.nan).astype(mode.dtype)
     log_marginal = joint.log_likelihood(mode) + log_field - log_gaussian
     result = LaplaceApproximation(
-        log_marginal=jnp.where(failed, jnp.nan, log_marginal),
+        log_marginal=sound * log_marginal,
         log_prior=model.log_prior(theta),
-        mode=jnp.where(failed, jnp.nan, mode),
+        mode=sound * mode,
         record=record,
         joint=joint,
         factor_values=values,

@@ -1,7 +1,7 @@
 r"""The Hessian of a latent Gaussian model: H = Q + A^T D A with a diagonal D, on a pattern found once.
 
-Entry (i, j) of A^T D A is the sum over observations k of d_k a_ki a_kj: a linear map of d, whose matrix has the
-entries a_ki a_kj at (position of (i, j) in H, k). It is a sparse matrix of fixed pattern, so that a new D
+Entry (i, j) of A^T D A is the sum over observations k of d_k a_ki a_kj: a linear map of d, whose matrix has
+the entries a_ki a_kj at (position of (i, j) in H, k). It is a sparse matrix of fixed pattern, so that a new D
 costs one product with it, and no product of sparse matrices. Its transpose sums a symmetric matrix over the
 pairs of elements that one observation sees: diag(A S A^T), from the entries of S on the pattern of H.
 """

@@ -1,8 +1,9 @@
 """Maximum likelihood and maximum a posteriori estimates of the hyperparameters.
 
-Far from the maximum the steps are BFGS's, from exact gradients, each inner iteration started at the mode found
-last; near it they are Newton's, from the exact Hessian, which also gives the standard errors. An evaluation
-with its gradient is one jitted program, the Hessian another: neither is compiled again for the same model.
+Far from the maximum the steps are BFGS's, from exact gradients, each inner iteration started at the mode
+found last; near it they are Newton's, from the exact Hessian, which also gives the standard errors. An
+evaluation with its gradient is one jitted program, the Hessian another: neither is compiled again for the
+same model.
 
 Estimates at a boundary (a variance that goes to zero, a correlation to one) are normal results: in an
 unbounded parametrization, as log sds are, the criterion then has a direction in which it is flat. It is
@@ -38,8 +39,8 @@ class Fit(eqx.Module):
 
     - `theta`: the estimates, as the model takes them.
     - `approximation`: Laplace's approximation there: mode, log_marginal, log_posterior, variances.
-    - `gradient`, `information`: of the criterion at the estimates, the negative Hessian for the latter; in the
-      order of `jax.flatten_util.ravel_pytree`.
+    - `gradient`, `information`: of the criterion at the estimates, the negative Hessian for the latter; in
+      the order of `jax.flatten_util.ravel_pytree`.
     - `status`: "converged"; "boundary": converged, but for directions in which the criterion is flat; "not
       converged": the iterations ran out or got stuck; "failed": the criterion is NaN at the start.
     - `flat`: the elements of theta (numbers in flat order) that lie along flat directions.
@@ -68,7 +69,7 @@ class Fit(eqx.Module):
 
     @property
     def covariance(self) -> Float[Array, "p p"]:
-        """Of the estimates: the inverse information; that of the other directions where there are flat ones."""
+        """Of the estimates: the inverse information; where some directions are flat, that of the others."""
         values, vectors = jnp.linalg.eigh(self.information)
         inverse = jnp.where(values > _FLAT, 1 / jnp.where(values > _FLAT, values, 1.0), 0.0)
         return (vectors * inverse) @ vectors.T
@@ -82,7 +83,7 @@ class Fit(eqx.Module):
     def delta(
         self, f: Callable[[Theta, Float[Array, " n"]], Any]
     ) -> tuple[Any, Float[Array, "k k"]]:
-        """A function of the hyperparameters and the field at the estimates, and the covariance of its elements.
+        """A function of the hyperparameters and the field at the estimates, and its elements' covariance.
 
         **Arguments:**
 
@@ -136,7 +137,8 @@ def maximize(
     - `model`: the model.
     - `theta`: where to start; a pytree of real arrays, each unbounded: parametrize scales by logarithms.
     - `start`: of the first inner iteration (n,); the prior mean if None.
-    - `tolerance`: of what is left to gain, g^T I^-1 g / 2 with the information I, in units of the log density.
+    - `tolerance`: of what is left to gain, g^T I^-1 g / 2 with the information I, in units of the log
+      density.
     - `max_evaluations`: the limit of values with gradients.
 
     **Returns:** `Fit`; its `status` says whether a maximum was found, or a boundary, or neither.
@@ -219,14 +221,15 @@ class _Climb:
         self.model, self.template, self.limit = model, template, limit
         self.mode = _default_start(model, template) if start is None else jnp.asarray(start, float)
         self.values = self.hessians = 0
-        self.value, self.curvature = np.inf, np.eye(0)
+        self.value = np.inf
+        self.point = self.gradient = self.step = self.change = np.empty(0)
 
     def evaluate(self, point: np.ndarray) -> tuple[float, np.ndarray, Array]:
         self.values += 1
-        (value, mode), gradient = _value_and_gradient(
+        (value, mode), slope = _value_and_gradient(
             jnp.asarray(point), self.model, self.template, self.mode
         )
-        gradient = np.asarray(gradient)
+        gradient = np.asarray(slope)
         return (float(value) if np.isfinite(gradient).all() else np.nan), gradient, mode
 
     def move(self, step: np.ndarray, rise: float) -> bool:

@@ -212,7 +212,7 @@ def _line_search(joint: Joint, state: _State) -> tuple[Float[Array, " n"], Bool[
 
 
 def _one_step(joint: Joint, start: Float[Array, " n"], options: Options) -> Any:
-    """The mode of a quadratic: one factorization, one step, and a second solve that takes off its rounding."""
+    """The mode of a quadratic: one factorization, one step, and a second solve that refines it."""
     form = joint.restrict(joint.hessian_at(start))
     x = start + _step(joint, form, joint.gradient(start))
     gradient = joint.gradient(x)

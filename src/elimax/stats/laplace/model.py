@@ -18,24 +18,25 @@ Theta = Any  # any pytree of arrays
 
 
 class LatentGaussianModel(eqx.Module):
-    r"""$y_k \sim p(y_k \mid \eta_k, \theta)$, $\eta = o(\theta) + A(\theta) x$, $x \sim N(m(\theta), Q(\theta)^{-1})$.
+    r"""Observations $y_k \sim p(y_k \mid \eta_k, \theta)$ of $\eta = o(\theta) + A(\theta) x$, x a Gaussian field.
 
-    The hyperparameters theta are any pytree of arrays; what depends on them is a function of them. Functions may
-    close over arrays, traced ones included.
+    The hyperparameters theta are any pytree of arrays; what depends on them is a function of them. Functions
+    may close over arrays, traced ones included.
 
     **Arguments:**
 
-    - `latent`: theta -> the field x, a `GMRF` or, for mean zero, a `SymmetricMatrix`; its pattern, constraints
-      and null space are the same for every theta. Or the field itself.
+    - `latent`: theta -> the field x, a `GMRF` or, for mean zero, a `SymmetricMatrix`; its pattern,
+      constraints and null space are the same for every theta. Or the field itself.
     - `design`: A, a `SparseMatrix` (m, n), or theta -> one, of fixed pattern; None for the identity.
     - `likelihood`: the distribution of an observation given its linear predictor.
     - `observations`: y (m,); NaN where one is missing: it then says nothing, and is predicted.
     - `parameters`: theta -> those of the likelihood, by name; or a mapping that does not depend on theta.
-    - `offset`: (m,), a scalar, or theta -> one: known terms of eta, or fixed effects that are hyperparameters.
+    - `offset`: (m,), a scalar, or theta -> one: known terms of eta, or fixed effects that are
+      hyperparameters.
     - `prior`: theta -> the log density of the hyperparameters, as parametrized.
 
-    **Raises:** `TypeError` for an argument of the wrong kind; `ValueError`, when it is used, for parts that do not
-    fit.
+    **Raises:** `TypeError` for an argument of the wrong kind; `ValueError`, when it is used, for parts that
+    do not fit.
     """
 
     latent: Callable[[Theta], Any] | GMRF | ex.SymmetricMatrix
@@ -68,7 +69,7 @@ class LatentGaussianModel(eqx.Module):
             )
         if not (design is None or callable(design) or isinstance(design, ex.SparseMatrix)):
             raise TypeError(
-                "`design` must be a SparseMatrix, a function of the hyperparameters that returns one, or None, "
+                "`design` must be a SparseMatrix, a function of the hyperparameters to one, or None; "
                 f"got {type(design).__name__}"
             )
         y = as_numbers("observations", observations)

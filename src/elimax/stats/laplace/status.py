@@ -25,7 +25,7 @@ SENTENCES = {
     ),
     NOT_FINITE: (
         "the likelihood has a NaN or an infinite derivative at the start or on the way to the mode. Usual "
-        "causes: (a) an observation lies outside of the support, or a parameter outside of its range; (b) the "
+        "causes: (a) an observation is outside of the support, or a parameter outside of its range; (b) the "
         "linear predictor overflows at the start: give another `start`."
     ),
     PRIOR_FAILED: (

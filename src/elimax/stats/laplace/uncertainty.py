@@ -1,13 +1,13 @@
 r"""What is not known: of hyperparameters, of the field, of any function of both.
 
-With the mode x(theta), its derivative J = dx / dtheta, the Hessian H of the field, and V, the covariance of the
-estimated hyperparameters, the joint distribution of (x, theta) is approximated by the Gaussian
+With the mode x(theta), its derivative J = dx / dtheta, the Hessian H of the field, and V, the covariance of
+the estimated hyperparameters, the joint distribution of (x, theta) is approximated by the Gaussian
 
     covariance [H^-1 + J V J^T   J V]       precision [ H         -H J           ]
                [V J^T            V  ]                 [-J^T H   V^-1 + J^T H J   ]
 
-Kass and Steffey, J. Am. Stat. Assoc. 84 (1989), equation 2.7: TMB's `sdreport`. H^-1 is that on the subspace of
-the constraints. J costs one solve a hyperparameter.
+Kass and Steffey, J. Am. Stat. Assoc. 84 (1989), equation 2.7: TMB's `sdreport`. H^-1 is that on the subspace
+of the constraints. J costs one solve a hyperparameter.
 """
 
 from collections.abc import Callable

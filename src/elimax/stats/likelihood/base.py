@@ -71,7 +71,8 @@ class Likelihood(eqx.Module):
 
         **Raises:** `TypeError` for a parameter that is missing or unknown.
 
-        **Derivative:** in eta and the parameters, every order and mode; missing observations contribute zeros.
+        **Derivative:** in eta and the parameters, every order and mode; missing observations contribute
+        zeros.
         """
         kernel, base = self.kernel(eta, y, **parameters), self.base(y, **parameters)
         return kernel + base

@@ -114,7 +114,8 @@ class Binomial(Likelihood):
 
 
 class BetaBinomial(Likelihood):
-    r"""$y \sim \mathrm{Binomial}(n, p)$, $p \sim \mathrm{Beta}(\mu\phi, (1-\mu)\phi)$, $\mu$ the logistic of eta.
+    r"""$y \sim \mathrm{Binomial}(n, p)$, $p \sim \mathrm{Beta}(\mu\phi, (1-\mu)\phi)$, $\mu$ the logistic of
+    eta.
 
     Parameter: `precision` $\phi > 0$.
     """

@@ -13,7 +13,8 @@ RIGHT, EVENT, LEFT, INTERVAL = 0, 1, 2, 3
 
 
 class Weibull(Likelihood):
-    r"""Times with hazard $e^\eta \omega t^{\omega - 1}$: proportional hazards. Parameter: `shape` $\omega > 0$.
+    r"""Times with hazard $e^\eta \omega t^{\omega - 1}$: proportional hazards. Parameter: `shape` $\omega >
+    0$.
 
     **Arguments:**
 
