@@ -169,6 +169,12 @@ FLOORS = {
     "stats.laplace.uncertainty": 139,
     "stats.laplace.maximize": 140,
     "stats.laplace": 144,
+    # Gaussian Markov random fields, and what is built on them
+    "stats.gaussian.null_space": 100,
+    "stats.gaussian.restricted": 101,
+    "stats.gaussian.gmrf": 103,
+    "stats.gaussian": 109,
+    "stats": 199,
     # what needs extras, and is imported by nothing else
     "adapters": 91,
     "adapters.cholmod": 91,

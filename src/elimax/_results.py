@@ -14,6 +14,8 @@ EXTERNAL_WRONG_RESULT = -22
 EXTERNAL_NOT_FINITE = -23
 EXTERNAL_STALE = -24
 EXTERNAL_BAD_INPUT = -25
+CONSTRAINTS_DEPENDENT = -40
+UNRESOLVED = -41
 
 NOT_POSITIVE_DEFINITE_SENTENCE = (
     "elimax: the matrix is not positive definite (or is so only within rounding): the pivot of "
@@ -71,6 +73,14 @@ NOT_FINITE_VECTOR_SENTENCE = (
 OVERFLOW_SENTENCE = (
     "elimax: the solution overflows: matrix and right-hand side are finite, but some entry of the solution "
     "is not. Scale the problem, or compute in float64."
+)
+CONSTRAINTS_DEPENDENT_SENTENCE = (
+    "elimax: the rows of the constraints depend on each other (or are so within rounding). Leave out those "
+    "that the others imply."
+)
+UNRESOLVED_SENTENCE = (
+    "elimax: the precision is not positive definite on the subspace of the constraints (or is so only within "
+    "rounding): constraints and data leave a direction free."
 )
 # {cause} is what the solver did: an exception, a message, a shape.
 EXTERNAL_SENTENCES = {
@@ -130,6 +140,10 @@ def check(
         raise FactorizationError(perturbed_sentence, column=detail)
     if status == UNSTABLE:
         raise FactorizationError(UNSTABLE_SENTENCE)
+    if status == CONSTRAINTS_DEPENDENT:
+        raise FactorizationError(CONSTRAINTS_DEPENDENT_SENTENCE)
+    if status == UNRESOLVED:
+        raise FactorizationError(UNRESOLVED_SENTENCE)
     if status in EXTERNAL_SENTENCES:
         sentence = EXTERNAL_SENTENCES[status].format(cause="a RuntimeWarning has told what")
         raise FactorizationError(f"elimax: an external solver failed: {sentence}")
