@@ -149,6 +149,11 @@ FLOORS = {
     "_external.solver": 79,
     "_external": 80,
     "": 90,
+    # Gaussian Markov random fields, and what is built on them
+    "stats.gaussian.null_space": 100,
+    "stats.gaussian.restricted": 101,
+    "stats.gaussian.gmrf": 103,
+    "stats.gaussian": 109,
     # latent Gaussian models
     "stats.likelihood.base": 130,
     "stats.likelihood.special": 130,
@@ -169,11 +174,6 @@ FLOORS = {
     "stats.laplace.uncertainty": 139,
     "stats.laplace.maximize": 140,
     "stats.laplace": 144,
-    # Gaussian Markov random fields, and what is built on them
-    "stats.gaussian.null_space": 100,
-    "stats.gaussian.restricted": 101,
-    "stats.gaussian.gmrf": 103,
-    "stats.gaussian": 109,
     "stats": 199,
     # what needs extras, and is imported by nothing else
     "adapters": 91,

@@ -91,7 +91,8 @@ class LaplaceApproximation(eqx.Module):
 
 def posterior_field(joint: Joint, mode: Float[Array, " n"], H: Any) -> GMRF:
     """The field with the mode as mean and H as precision, under the constraints of the prior."""
-    return GMRF(mode, H, joint.field.constraints, None)
+    prior = joint.field
+    return GMRF._made(mode, H, prior.constraints, None, joint.settling)
 
 
 def laplace(

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 import elimax as ex
-from elimax.stats.gaussian import GMRF, Restricted, restricted
+from elimax.stats.gaussian import GMRF, NullSpace, Restricted, restricted
 from elimax.stats.laplace.curvature import Hessian
 from elimax.stats.likelihood import Likelihood
 
@@ -95,9 +95,14 @@ class Joint(eqx.Module):
         Without constraints the data alone must settle what an intrinsic prior leaves free, and H is positive
         definite. With them H may be singular, as with a sum-to-zero field beside an intercept.
         """
-        held = self.field.constraints is not None
-        space = self.field.null_space if held else None
-        return restricted(H, self.field.constraints, space, values=values)
+        return restricted(H, self.field.constraints, self.settling, values=values)
+
+    @property
+    def settling(self) -> NullSpace | None:
+        """Where H may be singular although it is not so on the constraints."""
+        if self.field.constraints is None:
+            return None
+        return self.field.null_space or self.field._settled
 
     def log_likelihood(self, x: Float[Array, " n"]) -> Float[Array, ""]:
         """log p(y | x), every constant included."""
