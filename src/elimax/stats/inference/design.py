@@ -29,10 +29,8 @@ def composite(d: int) -> tuple[Float[np.ndarray, "K d"], Float[np.ndarray, " K"]
             f"a central composite design goes up to {len(_WALSH)} hyperparameters, got {d}: take strategy='eb'"
         )
     index = np.array(_WALSH[:d])
-    runs = np.arange(2 ** int(index.max()).bit_length() if d > 1 else 2)
-    bits = runs[:, None] & index
-    corners = 1.0 - 2.0 * (_parity(bits) if d > 1 else runs[:, None] % 2)
-    corners = corners * _STRETCH if d > 1 else corners[:0]
+    runs = np.arange(1 << int(index.max()).bit_length())
+    corners = _STRETCH * (1.0 - 2.0 * _parity(runs[:, None] & index))
     axes = _STRETCH * math.sqrt(d) * np.concatenate([np.eye(d), -np.eye(d)])
     sphere = np.concatenate([axes, corners])
     on_sphere = math.exp(0.5 * d * _STRETCH**2) / (sphere.shape[0] * _STRETCH**2)
