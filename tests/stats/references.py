@@ -21,7 +21,6 @@ from elimax.stats.likelihood import (
     Gamma,
     Gaussian,
     Likelihood,
-    Ordinal,
     Poisson,
     Weibull,
 )

@@ -111,9 +111,7 @@ def _covariance_of_draws(r):
 
 
 @hypothesis.settings(max_examples=6)
-@hypothesis.given(
-    k=st.sampled_from([1, 3]), components=st.integers(1, 2), seed=st.integers(0, 999)
-)
+@hypothesis.given(k=st.sampled_from([1, 3]), components=st.integers(1, 2), seed=st.integers(0, 999))
 def test_intrinsic_forms_on_subspaces(k, components, seed):
     n, rng = 11, np.random.default_rng(seed)
     Q, labels = subspace.laplacian(n, rng, components)

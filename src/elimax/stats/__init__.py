@@ -32,3 +32,5 @@ from elimax.stats.likelihood import Truncated as Truncated
 from elimax.stats.likelihood import Tweedie as Tweedie
 from elimax.stats.likelihood import Weibull as Weibull
 from elimax.stats.likelihood import ZeroInflated as ZeroInflated
+from elimax.stats.laplace import Fit as Fit
+from elimax.stats.laplace import maximize as maximize

@@ -159,7 +159,9 @@ def _options(joint: Joint, tolerance: float | None, max_iterations: int) -> Opti
     limit = operator.index(max_iterations)
     if limit < 1:
         raise ValueError(f"`max_iterations` must be at least 1, got {limit}")
-    chosen = _TOLERANCE[jnp.dtype(joint.field.dtype).name] if tolerance is None else float(tolerance)
+    chosen = (
+        _TOLERANCE[jnp.dtype(joint.field.dtype).name] if tolerance is None else float(tolerance)
+    )
     if not chosen > 0:
         raise ValueError(f"`tolerance` must be positive, got {tolerance}")
     return Options(chosen, limit)

@@ -207,9 +207,7 @@ def _line_search(joint: Joint, state: _State) -> tuple[Float[Array, " n"], Bool[
 
     one = jnp.ones((), eta.dtype)
     still = jnp.isinf(state.decrement)  # there is no step yet
-    _, t, found = jax.lax.while_loop(
-        trying, halve, (jnp.asarray(0), one, still | enough(one))
-    )
+    _, t, found = jax.lax.while_loop(trying, halve, (jnp.asarray(0), one, still | enough(one)))
     return state.x + t * state.step, found
 
 

@@ -16,6 +16,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+Number = Any  # a scalar, or one number for every observation; whatever JAX takes for an array
+
 
 class Likelihood(eqx.Module):
     """The distribution of observations given linear predictors; a pytree of its data.

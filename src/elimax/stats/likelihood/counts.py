@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax.nn import log_sigmoid
 from jax.scipy.special import betainc, gammaincc, gammaln, log_ndtr, ndtr, xlogy
-from jaxtyping import Array, ArrayLike, Float, Key
+from jaxtyping import Array, Key
 
-from elimax.stats.likelihood.base import Likelihood
+from elimax.stats.likelihood.base import Likelihood, Number
 from elimax.stats.likelihood.special import log_choose, log_event, log_rising
 
 Link = Literal["logit", "probit", "cloglog"]
@@ -23,7 +23,7 @@ class Poisson(Likelihood):
     - `exposure`: E > 0, a scalar or (m,); expected counts, areas, times.
     """
 
-    exposure: Float[ArrayLike, "..."] = 1.0
+    exposure: Number = 1.0
 
     def _kernel(self, eta: Array, y: Array) -> Array:
         return y * eta - self.mean(eta)
@@ -65,7 +65,7 @@ class Binomial(Likelihood):
     **Raises:** `ValueError` for another link.
     """
 
-    trials: Float[ArrayLike, "..."] = 1.0
+    trials: Number = 1.0
     link: Link = eqx.field(default="logit", static=True)
 
     def __check_init__(self) -> None:
@@ -119,26 +119,26 @@ class BetaBinomial(Likelihood):
     Parameter: `precision` $\phi > 0$.
     """
 
-    trials: Float[ArrayLike, "..."] = 1.0
+    trials: Number = 1.0
     parameter_names: ClassVar[tuple[str, ...]] = ("precision",)
 
-    def _kernel(self, eta: Array, y: Array, precision: ArrayLike) -> Array:
+    def _kernel(self, eta: Array, y: Array, precision: Number) -> Array:
         phi = jnp.asarray(precision)
         a, b = phi * jax.nn.sigmoid(eta), phi * jax.nn.sigmoid(-eta)
         return log_rising(a, y) + log_rising(b, self.trials - y)
 
-    def _base(self, y: Array, precision: ArrayLike) -> Array:
+    def _base(self, y: Array, precision: Number) -> Array:
         n = jnp.asarray(self.trials, y.dtype)
         return log_choose(n, y) - log_rising(jnp.asarray(precision, y.dtype), n)
 
-    def mean(self, eta: Any, precision: ArrayLike) -> Array:
+    def mean(self, eta: Any, precision: Number) -> Array:
         return self.trials * jax.nn.sigmoid(eta)
 
-    def variance(self, eta: Any, precision: ArrayLike) -> Array:
+    def variance(self, eta: Any, precision: Number) -> Array:
         p, phi = jax.nn.sigmoid(eta), jnp.asarray(precision)
         return self.trials * p * (1 - p) * (phi + self.trials) / (phi + 1.0)
 
-    def sample(self, key: Key[Array, ""], eta: Any, precision: ArrayLike) -> Array:
+    def sample(self, key: Key[Array, ""], eta: Any, precision: Number) -> Array:
         outer, inner = jax.random.split(key)
         a, b = precision * jax.nn.sigmoid(eta), precision * jax.nn.sigmoid(-eta)
         p = jax.random.beta(outer, a, b)
@@ -153,18 +153,18 @@ class _NegativeBinomial(Likelihood):
 
     parameter_names: ClassVar[tuple[str, ...]] = ("dispersion",)
 
-    def _size_and_odds(self, eta: Any, dispersion: ArrayLike) -> tuple[Array, Array]:
+    def _size_and_odds(self, eta: Any, dispersion: Number) -> tuple[Array, Array]:
         """size, and the log of mean / size."""
         raise NotImplementedError
 
-    def mean(self, eta: Any, dispersion: ArrayLike) -> Array:
+    def mean(self, eta: Any, dispersion: Number) -> Array:
         return jnp.exp(eta)
 
-    def sample(self, key: Key[Array, ""], eta: Any, dispersion: ArrayLike) -> Array:
+    def sample(self, key: Key[Array, ""], eta: Any, dispersion: Number) -> Array:
         size, odds = self._size_and_odds(eta, dispersion)
         return _negative_binomial(key, size, odds)
 
-    def sample_positive(self, key: Key[Array, ""], eta: Any, dispersion: ArrayLike) -> Array:
+    def sample_positive(self, key: Key[Array, ""], eta: Any, dispersion: Number) -> Array:
         """A draw given that it is not zero.
 
         The count is a compound Poisson process at time 1: a first jump, logarithmically distributed, at a
@@ -184,7 +184,7 @@ class _NegativeBinomial(Likelihood):
         first = 1.0 + jnp.floor(jnp.log(v) / jnp.log(q))
         return first + _negative_binomial(rest, size * (1.0 - time), odds)
 
-    def cdf(self, y: Any, eta: Any, dispersion: ArrayLike) -> Array:
+    def cdf(self, y: Any, eta: Any, dispersion: Number) -> Array:
         size, odds = self._size_and_odds(eta, dispersion)
         y = jnp.asarray(y, jnp.result_type(eta, float))
         below = betainc(size, jnp.floor(jnp.maximum(y, 0.0)) + 1.0, jax.nn.sigmoid(-odds))
@@ -204,18 +204,18 @@ class NegativeBinomial2(_NegativeBinomial):
     Parameter: `dispersion` $\phi > 0$; the Poisson distribution is the limit $\phi \to \infty$.
     """
 
-    def _size_and_odds(self, eta: Any, dispersion: ArrayLike) -> tuple[Array, Array]:
+    def _size_and_odds(self, eta: Any, dispersion: Number) -> tuple[Array, Array]:
         size = jnp.asarray(dispersion, jnp.result_type(eta, float))
         return size, eta - jnp.log(size)
 
-    def _kernel(self, eta: Array, y: Array, dispersion: ArrayLike) -> Array:
+    def _kernel(self, eta: Array, y: Array, dispersion: Number) -> Array:
         size, odds = self._size_and_odds(eta, dispersion)
         return y * log_sigmoid(odds) - size * jax.nn.softplus(odds)
 
-    def _base(self, y: Array, dispersion: ArrayLike) -> Array:
+    def _base(self, y: Array, dispersion: Number) -> Array:
         return log_rising(jnp.asarray(dispersion, y.dtype), y) - gammaln(y + 1.0)
 
-    def variance(self, eta: Any, dispersion: ArrayLike) -> Array:
+    def variance(self, eta: Any, dispersion: Number) -> Array:
         mu = jnp.exp(eta)
         return mu * (1.0 + mu / dispersion)
 
@@ -226,17 +226,17 @@ class NegativeBinomial1(_NegativeBinomial):
     Parameter: `dispersion` $\phi > 0$; the Poisson distribution is the limit $\phi \to 0$.
     """
 
-    def _size_and_odds(self, eta: Any, dispersion: ArrayLike) -> tuple[Array, Array]:
+    def _size_and_odds(self, eta: Any, dispersion: Number) -> tuple[Array, Array]:
         log_phi = jnp.log(jnp.asarray(dispersion, jnp.result_type(eta, float)))
         return jnp.exp(eta - log_phi), log_phi
 
-    def _kernel(self, eta: Array, y: Array, dispersion: ArrayLike) -> Array:
+    def _kernel(self, eta: Array, y: Array, dispersion: Number) -> Array:
         size, odds = self._size_and_odds(eta, dispersion)
         return log_rising(size, y) - size * jax.nn.softplus(odds)
 
-    def _base(self, y: Array, dispersion: ArrayLike) -> Array:
+    def _base(self, y: Array, dispersion: Number) -> Array:
         odds = jnp.log(jnp.asarray(dispersion, y.dtype))
         return y * log_sigmoid(odds) - gammaln(y + 1.0)
 
-    def variance(self, eta: Any, dispersion: ArrayLike) -> Array:
+    def variance(self, eta: Any, dispersion: Number) -> Array:
         return jnp.exp(eta) * (1.0 + dispersion)

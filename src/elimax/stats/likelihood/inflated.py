@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 from jax.nn import log_sigmoid
-from jaxtyping import Array, ArrayLike, Key
+from jaxtyping import Array, Key
 
-from elimax.stats.likelihood.base import Likelihood
+from elimax.stats.likelihood.base import Likelihood, Number
 from elimax.stats.likelihood.special import log1mexp
 
 
@@ -90,7 +90,7 @@ class ZeroInflated(_OfCounts):
 
     own: ClassVar[tuple[str, ...]] = ("zero_logit",)
 
-    def _kernel(self, eta: Array, y: Array, zero_logit: ArrayLike, **parameters: Any) -> Array:
+    def _kernel(self, eta: Array, y: Array, zero_logit: Number, **parameters: Any) -> Array:
         zero_logit = jnp.asarray(zero_logit, eta.dtype)
         counted = self.counts.kernel(eta, y, **parameters)
         any_zero = jnp.logaddexp(
@@ -98,14 +98,14 @@ class ZeroInflated(_OfCounts):
         )
         return jnp.where(y == 0, any_zero, counted)
 
-    def _base(self, y: Array, zero_logit: ArrayLike, **parameters: Any) -> Array:
+    def _base(self, y: Array, zero_logit: Number, **parameters: Any) -> Array:
         base = self.counts.base(y, **parameters) + log_sigmoid(-jnp.asarray(zero_logit, y.dtype))
         return jnp.where(y == 0, 0.0, base)
 
-    def mean(self, eta: Any, zero_logit: ArrayLike, **parameters: Any) -> Array:
+    def mean(self, eta: Any, zero_logit: Number, **parameters: Any) -> Array:
         return jax.nn.sigmoid(-jnp.asarray(zero_logit)) * self.counts.mean(eta, **parameters)
 
-    def variance(self, eta: Any, zero_logit: ArrayLike, **parameters: Any) -> Array:
+    def variance(self, eta: Any, zero_logit: Number, **parameters: Any) -> Array:
         zero_logit = jnp.asarray(zero_logit)
         zero, other = jax.nn.sigmoid(zero_logit), jax.nn.sigmoid(-zero_logit)
         mean, variance = (
@@ -114,15 +114,13 @@ class ZeroInflated(_OfCounts):
         )
         return other * (variance + zero * mean**2)
 
-    def sample(
-        self, key: Key[Array, ""], eta: Any, zero_logit: ArrayLike, **parameters: Any
-    ) -> Array:
+    def sample(self, key: Key[Array, ""], eta: Any, zero_logit: Number, **parameters: Any) -> Array:
         which, rest = jax.random.split(key)
         counted = self.counts.sample(rest, eta, **parameters)
         zero = jax.random.bernoulli(which, jax.nn.sigmoid(zero_logit), counted.shape)
         return jnp.where(zero, 0.0, counted)
 
-    def cdf(self, y: Any, eta: Any, zero_logit: ArrayLike, **parameters: Any) -> Array:
+    def cdf(self, y: Any, eta: Any, zero_logit: Number, **parameters: Any) -> Array:
         zero_logit = jnp.asarray(zero_logit)
         zero, other = jax.nn.sigmoid(zero_logit), jax.nn.sigmoid(-zero_logit)
         below = zero + other * self.counts.cdf(y, eta, **parameters)
@@ -147,34 +145,32 @@ class Hurdle(_OfCounts):
     def _positive(self) -> Truncated:
         return Truncated(self.counts)
 
-    def _kernel(self, eta: Array, y: Array, zero_logit: ArrayLike, **parameters: Any) -> Array:
+    def _kernel(self, eta: Array, y: Array, zero_logit: Number, **parameters: Any) -> Array:
         count = jnp.where(y == 0, 1.0, y)
         return jnp.where(y == 0, 0.0, self._positive.kernel(eta, count, **parameters))
 
-    def _base(self, y: Array, zero_logit: ArrayLike, **parameters: Any) -> Array:
+    def _base(self, y: Array, zero_logit: Number, **parameters: Any) -> Array:
         zero_logit = jnp.asarray(zero_logit, y.dtype)
         count = jnp.where(y == 0, 1.0, y)
         positive = log_sigmoid(-zero_logit) + self._positive.base(count, **parameters)
         return jnp.where(y == 0, log_sigmoid(zero_logit), positive)
 
-    def mean(self, eta: Any, zero_logit: ArrayLike, **parameters: Any) -> Array:
+    def mean(self, eta: Any, zero_logit: Number, **parameters: Any) -> Array:
         return jax.nn.sigmoid(-jnp.asarray(zero_logit)) * self._positive.mean(eta, **parameters)
 
-    def variance(self, eta: Any, zero_logit: ArrayLike, **parameters: Any) -> Array:
+    def variance(self, eta: Any, zero_logit: Number, **parameters: Any) -> Array:
         zero_logit = jnp.asarray(zero_logit)
         zero, other = jax.nn.sigmoid(zero_logit), jax.nn.sigmoid(-zero_logit)
         mean = self._positive.mean(eta, **parameters)
         return other * (self._positive.variance(eta, **parameters) + zero * mean**2)
 
-    def sample(
-        self, key: Key[Array, ""], eta: Any, zero_logit: ArrayLike, **parameters: Any
-    ) -> Array:
+    def sample(self, key: Key[Array, ""], eta: Any, zero_logit: Number, **parameters: Any) -> Array:
         which, rest = jax.random.split(key)
         positive = self._positive.sample(rest, eta, **parameters)
         zero = jax.random.bernoulli(which, jax.nn.sigmoid(zero_logit), positive.shape)
         return jnp.where(zero, 0.0, positive)
 
-    def cdf(self, y: Any, eta: Any, zero_logit: ArrayLike, **parameters: Any) -> Array:
+    def cdf(self, y: Any, eta: Any, zero_logit: Number, **parameters: Any) -> Array:
         zero_logit = jnp.asarray(zero_logit)
         positive = self._positive.cdf(y, eta, **parameters)
         below = jax.nn.sigmoid(zero_logit) + jax.nn.sigmoid(-zero_logit) * positive

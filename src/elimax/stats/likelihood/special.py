@@ -40,8 +40,7 @@ def stirling_remainder(x: Float[Array, "..."]) -> Float[Array, "..."]:
     square = 1 / (x * x)
     series = 1 / 12 - square * (
         1 / 360
-        - square
-        * (1 / 1260 - square * (1 / 1680 - square * (1 / 1188 - square * (691 / 360360))))
+        - square * (1 / 1260 - square * (1 / 1680 - square * (1 / 1188 - square * (691 / 360360))))
     )
     return series / x
 

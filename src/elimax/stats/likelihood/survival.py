@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
-from elimax.stats.likelihood.base import Likelihood
+from elimax.stats.likelihood.base import Likelihood, Number
 from elimax.stats.likelihood.special import log_event
 
 RIGHT, EVENT, LEFT, INTERVAL = 0, 1, 2, 3
@@ -28,7 +28,7 @@ class Weibull(Likelihood):
     parameter_names: ClassVar[tuple[str, ...]] = ("shape",)
     placeholder: ClassVar[float] = 1.0
 
-    def _kernel(self, eta: Array, y: Array, shape: ArrayLike) -> Array:
+    def _kernel(self, eta: Array, y: Array, shape: Number) -> Array:
         log_cumulative = eta + shape * jnp.log(y)
         cumulative = jnp.exp(log_cumulative)
         if self.event is None:
@@ -44,28 +44,30 @@ class Weibull(Likelihood):
         more = log_cumulative + jnp.log(jnp.expm1(shape * jnp.log(upper / y)))
         return jnp.where(inside, log_event(more) - cumulative, left)
 
-    def _base(self, y: Array, shape: ArrayLike) -> Array:
+    def _base(self, y: Array, shape: Number) -> Array:
         shape = jnp.asarray(shape, y.dtype)
         base = jnp.log(shape) + (shape - 1.0) * jnp.log(y)
-        return base if self.event is None else jnp.where(jnp.asarray(self.event) == EVENT, base, 0.0)
+        return (
+            base if self.event is None else jnp.where(jnp.asarray(self.event) == EVENT, base, 0.0)
+        )
 
-    def mean(self, eta: Any, shape: ArrayLike) -> Array:
+    def mean(self, eta: Any, shape: Number) -> Array:
         """Of the time itself, whatever is known of it."""
         shape = jnp.asarray(shape, jnp.result_type(eta, float))
         return jnp.exp(-eta / shape + jax.scipy.special.gammaln(1.0 + 1.0 / shape))
 
-    def variance(self, eta: Any, shape: ArrayLike) -> Array:
+    def variance(self, eta: Any, shape: Number) -> Array:
         shape = jnp.asarray(shape, jnp.result_type(eta, float))
         first = jax.scipy.special.gammaln(1.0 + 1.0 / shape)
         second = jax.scipy.special.gammaln(1.0 + 2.0 / shape)
         return jnp.exp(-2.0 * eta / shape + second) - jnp.exp(-2.0 * eta / shape + 2.0 * first)
 
-    def sample(self, key: Key[Array, ""], eta: Any, shape: ArrayLike) -> Array:
+    def sample(self, key: Key[Array, ""], eta: Any, shape: Number) -> Array:
         """Times, not censored."""
         eta = jnp.asarray(eta)
         return (jax.random.exponential(key, eta.shape, eta.dtype) * jnp.exp(-eta)) ** (1.0 / shape)
 
-    def cdf(self, y: Any, eta: Any, shape: ArrayLike) -> Array:
+    def cdf(self, y: Any, eta: Any, shape: Number) -> Array:
         """P(time <= y), whatever is known of the time."""
         return -jnp.expm1(-jnp.exp(eta) * jnp.maximum(y, 0.0) ** shape)
 

@@ -18,9 +18,9 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import gammaln, logsumexp
-from jaxtyping import Array, ArrayLike, Key
+from jaxtyping import Array, Key
 
-from elimax.stats.likelihood.base import Likelihood
+from elimax.stats.likelihood.base import Likelihood, Number
 
 _TERMS = 128
 _WIDTH = 12.0  # half the window, in standard deviations of the terms
@@ -41,12 +41,12 @@ class Tweedie(Likelihood):
 
     parameter_names: ClassVar[tuple[str, ...]] = ("dispersion", "power")
 
-    def _kernel(self, eta: Array, y: Array, dispersion: ArrayLike, power: ArrayLike) -> Array:
+    def _kernel(self, eta: Array, y: Array, dispersion: Number, power: Number) -> Array:
         p = jnp.asarray(power, eta.dtype)
         linear = y * jnp.exp((1.0 - p) * eta) / (1.0 - p)
         return (linear - jnp.exp((2.0 - p) * eta) / (2.0 - p)) / dispersion
 
-    def _base(self, y: Array, dispersion: ArrayLike, power: ArrayLike) -> Array:
+    def _base(self, y: Array, dispersion: Number, power: Number) -> Array:
         positive = y > 0
         y = jnp.where(positive, y, 1.0)
         phi, p, _ = jnp.broadcast_arrays(
@@ -54,15 +54,13 @@ class Tweedie(Likelihood):
         )
         return jnp.where(positive, _log_series(y, phi, p) - jnp.log(y), 0.0)
 
-    def mean(self, eta: Any, dispersion: ArrayLike, power: ArrayLike) -> Array:
+    def mean(self, eta: Any, dispersion: Number, power: Number) -> Array:
         return jnp.exp(eta)
 
-    def variance(self, eta: Any, dispersion: ArrayLike, power: ArrayLike) -> Array:
+    def variance(self, eta: Any, dispersion: Number, power: Number) -> Array:
         return dispersion * jnp.exp(power * jnp.asarray(eta))
 
-    def sample(
-        self, key: Key[Array, ""], eta: Any, dispersion: ArrayLike, power: ArrayLike
-    ) -> Array:
+    def sample(self, key: Key[Array, ""], eta: Any, dispersion: Number, power: Number) -> Array:
         eta = jnp.asarray(eta)
         count, size = jax.random.split(key)
         p = jnp.asarray(power, eta.dtype)
