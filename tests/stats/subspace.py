@@ -1,6 +1,7 @@
 """Dense oracles of fields on subspaces: an orthonormal basis of {A x = 0} by SciPy, and plain linear
 algebra."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
@@ -8,6 +9,8 @@ import scipy.sparse as sp
 
 import elimax as ex
 from elimax.stats import NullSpace
+
+from ..helpers import assert_close
 
 
 def basis_of(A, n):
@@ -62,3 +65,27 @@ def difference_structure(n, order):
     D = np.diff(np.eye(n), order, axis=0)
     R = ex.SymmetricMatrix.from_scipy(sp.csc_array(D.T @ D))
     return R, NullSpace.polynomial(np.arange(n), order - 1)
+
+
+def assert_both_modes(f, oracle, x, rng, rtol):
+    """Value, forward and reverse derivatives, and reverse over forward and forward over reverse, of both."""
+    x = tuple(jnp.asarray(z, float) for z in x)
+    t = tuple(jnp.asarray(rng.normal(size=z.shape)) for z in x)
+    w = jnp.asarray(rng.normal(size=jax.eval_shape(oracle, *x).shape))
+    arguments = tuple(range(len(x)))
+
+    def all_of(function):
+        def scalar(*x):
+            return jnp.sum(jnp.sin(w * function(*x)))
+
+        gradient = jax.grad(scalar, arguments)
+
+        @jax.jit
+        def derivatives(x, t):
+            along = jax.jvp(function, x, t)
+            mixed = jax.grad(lambda *x: jax.jvp(scalar, x, t)[1], arguments)(*x)
+            return along, jax.jvp(gradient, x, t), mixed
+
+        return jnp.concatenate([z.ravel() for z in jax.tree.leaves(derivatives(x, t))])
+
+    assert_close(all_of(f), all_of(oracle), rtol)

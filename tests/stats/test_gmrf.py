@@ -9,7 +9,6 @@ import scipy.stats
 import elimax as ex
 from elimax.stats import GMRF, NullSpace, independent
 
-from ..derivatives import assert_same_derivatives
 from ..helpers import assert_close, dense, spd, stored
 from . import subspace
 
@@ -133,7 +132,7 @@ def test_derivatives_of_a_proper_density(rng):
         density = 0.5 * (logdet - (n - 2) * jnp.log(2 * jnp.pi) - d @ H @ d)
         return jnp.concatenate([density[None], mean])
 
-    assert_same_derivatives(sparse, oracle, (v, m, A, e, x), rng, 1e-8)
+    subspace.assert_both_modes(sparse, oracle, (v, m, A, e, x), rng, 1e-8)
 
 
 def test_derivatives_of_an_intrinsic_density(rng):
@@ -164,7 +163,229 @@ def test_derivatives_of_an_intrinsic_density(rng):
         return jnp.stack([density, variance, entropy, spread, mean @ x])
 
     e = jnp.asarray(rng.normal(size=1))
-    assert_same_derivatives(sparse, oracle, (tau, m, e, x), rng, 1e-8)
+    subspace.assert_both_modes(sparse, oracle, (tau, m, e, x), rng, 1e-8)
+
+
+# ---------------------------------------------------------------------------------------------
+# Given something
+
+
+def _mix(n, m, rng):
+    """A sparse design: two elements a row."""
+    rows = np.repeat(np.arange(m), 2)
+    columns = np.concatenate([rng.choice(n, 2, replace=False) for _ in range(m)])
+    return ex.SparseMatrix.from_coo(rows, columns, rng.normal(size=2 * m), (m, n))
+
+
+@pytest.mark.parametrize("k", [0, 1, 2])
+def test_conditioning_on_data(k, rng):
+    n, m = 12, 7
+    S = spd("small").toarray()
+    M, A = rng.normal(size=(k, n)), _mix(n, m, rng)
+    mean, D = rng.normal(size=n), rng.uniform(1, 2, m)
+    constraints = (M, rng.normal(size=k)) if k else None
+    field = GMRF(mean, ex.SymmetricMatrix.from_dense(S), constraints)
+    y = rng.normal(size=m)
+    posterior = field.condition(A, y, D)
+    B = subspace.basis_of(M, n)
+    prior = B @ np.linalg.inv(B.T @ S @ B) @ B.T
+    design = np.asarray(A.todense())
+    C = design @ prior @ design.T + np.diag(1 / D)
+    gain = prior @ design.T @ np.linalg.inv(C)
+    assert_close(posterior.mean, field.mean + gain @ (y - design @ field.mean), 1e-10)
+    assert_close(posterior.variance(), np.diag(prior - gain @ design @ prior), 1e-10)
+    evidence = scipy.stats.multivariate_normal(design @ field.mean, C).logpdf(y)
+    assert_close(field.log_evidence(A, y, D), evidence, 1e-10)
+    scalar, vector = field.condition(A, y, 2.0), field.condition(A, y, np.full(m, 2.0))
+    assert_close(scalar.variance(), vector.variance(), 1e-14)
+
+
+def test_data_resolve_a_null_space(rng):
+    n, m = 12, 9
+    Q, matrix, space = _besag(n, rng)
+    A, y = _mix(n, m, rng), rng.normal(size=m)
+    design = np.asarray(A.todense())
+    H = Q + 3.0 * design.T @ design
+    free = GMRF(0.0, matrix, None, space)
+    posterior = free.condition(A, y, 3.0)
+    assert posterior.is_proper and posterior.null_space is None
+    assert_close(posterior.mean, np.linalg.solve(H, 3.0 * design.T @ y), 1e-9)
+    assert_close(posterior.variance(), np.diag(np.linalg.inv(H)), 1e-9)
+    # The evidence is the integral of the rank-deficient density: with a level of variance v it is that of a
+    # proper field, times its density at zero.
+    v = 1e5
+    N = space.orthonormal
+    cov = np.linalg.pinv(Q) + v * N @ N.T
+    proper = scipy.stats.multivariate_normal(np.zeros(m), design @ cov @ design.T + np.eye(m) / 3)
+    expected = proper.logpdf(y) + 0.5 * np.log(2 * np.pi * v)
+    assert_close(free.log_evidence(A, y, 3.0), expected, 1e-4)
+    # Under constraints, differences are data enough.
+    difference = ex.SparseMatrix.from_coo([0, 0], [1, 4], [1.0, -1.0], (1, n))
+    held = GMRF(0.0, matrix, (np.ones((1, n)), None), space)
+    seen = held.condition(difference, np.array([2.0]), 5.0)
+    d = np.asarray(difference.todense())
+    _, V = subspace.moments(Q + 5.0 * d.T @ d, np.ones((1, n)))
+    assert_close(seen.variance(), np.diag(V), 1e-9)
+    assert_close(seen.mean, V @ d.T[:, 0] * 10.0, 1e-9)
+    again = seen.condition(difference, np.array([2.0]), 5.0)
+    assert_close(again.mean, held.condition(difference, np.array([2.0]), 10.0).mean, 1e-9)
+    both = independent(seen, held)
+    assert_close(both.variance(), np.concatenate([seen.variance(), held.variance()]), 1e-9)
+    with pytest.raises(ValueError, match="does not go with an improper one"):
+        independent(seen, free)
+    # ... and without, they are not: a status, no number.
+    unresolved = free.condition(difference, np.array([2.0]), 5.0)
+    assert unresolved.status() != 0 and np.isnan(unresolved.mean).all()
+
+
+def test_constraints_come_one_after_the_other(rng):
+    n = 12
+    S = ex.SymmetricMatrix.from_dense(spd("small").toarray())
+    A, e, m = rng.normal(size=(3, n)), rng.normal(size=3), rng.normal(size=n)
+    at_once = GMRF(m, S, (A, e))
+    slowly = GMRF(m, S).constrain(A[:1], e[:1]).constrain(A[1:], e[1:])
+    assert_close(slowly.mean, at_once.mean, 1e-11)
+    assert_close(slowly.variance(), at_once.variance(), 1e-11)
+    x = at_once.sample(jax.random.key(0))
+    assert_close(slowly.log_prob(x), at_once.log_prob(x), 1e-11)
+    # p(x | A x = e) = p(x) / p(A x = e), up to the volume of A: Rue and Held (2005), section 2.3.3
+    cov = A @ np.linalg.inv(spd("small").toarray()) @ A.T
+    marginal = scipy.stats.multivariate_normal(A @ m, cov).logpdf(e)
+    volume = 0.5 * np.linalg.slogdet(A @ A.T)[1]
+    assert_close(at_once.log_prob(x), GMRF(m, S).log_prob(x) - marginal - volume, 1e-10)
+    assert GMRF(m, S).constrain(np.zeros((0, n))).constraints is None
+
+
+@pytest.mark.parametrize("k", [0, 1, 2])
+def test_divergence_and_entropy(k, rng):
+    n = 12
+    Q1, Q2 = spd("small").toarray(), 0.5 * spd("small").toarray() + np.eye(n)
+    A = rng.normal(size=(k, n))
+    m1, m2 = rng.normal(size=(2, n))
+    e = rng.normal(size=k)
+    pair = (A, e) if k else None
+    f, g = (GMRF(m, ex.SymmetricMatrix.from_dense(Q), pair) for m, Q in ((m1, Q1), (m2, Q2)))
+    B = subspace.basis_of(A, n)
+    H1, H2 = B.T @ Q1 @ B, B.T @ Q2 @ B
+    d = B.T @ (f.mean - g.mean)
+    logdets = np.linalg.slogdet(H1)[1] - np.linalg.slogdet(H2)[1]
+    expected = 0.5 * (np.trace(H2 @ np.linalg.inv(H1)) + d @ H2 @ d - (n - k) + logdets)
+    assert_close(f.kl(g), expected, 1e-10)
+    assert abs(f.kl(f)) < 1e-10
+    entropy = scipy.stats.multivariate_normal(np.zeros(n - k), np.linalg.inv(H1)).entropy()
+    assert_close(f.entropy(), entropy, 1e-11)
+    with pytest.raises(ValueError, match="both must live on one subspace"):
+        f.kl(f.constrain(np.eye(n)[3:4]))
+    with pytest.raises(TypeError, match="`other` must be a GMRF"):
+        f.kl(3)
+
+
+@pytest.mark.parametrize("constrained", [False, True])
+@pytest.mark.parametrize("design", ["inside", "fill", "solves", "dense"])
+def test_predictions(design, constrained, rng):
+    S = spd("tridiagonal" if design == "solves" else "grid_2d").toarray()
+    n = len(S)
+    pair = (rng.normal(size=(1, n)), np.ones(1)) if constrained else None
+    field = GMRF(rng.normal(size=n), ex.SymmetricMatrix.from_dense(S), pair)
+    if design == "inside":  # pairs of neighbors
+        i, j = np.nonzero(np.triu(S, 1))
+        m = i.size
+        weights = rng.normal(size=2 * m)
+        A = ex.SparseMatrix.from_coo(np.tile(np.arange(m), 2), np.r_[i, j], weights, (m, n))
+    elif design == "fill":
+        A = _mix(n, 400, rng)
+    else:  # rows that touch everything
+        A = ex.SparseMatrix.from_dense(rng.normal(size=(70 if design == "solves" else 3, n)))
+    dense_A = np.asarray(A.todense())
+    mean, variance = field.predict(A if design != "dense" else dense_A)
+    _, V = subspace.moments(S, pair[0] if constrained else None)
+    assert_close(mean, dense_A @ field.mean, 1e-10)
+    assert_close(variance, np.diag(dense_A @ V @ dense_A.T), 1e-10)
+
+
+def test_covariances_anywhere(rng):
+    S = spd("grid_2d").toarray()
+    n = len(S)
+    A = rng.normal(size=(2, n))
+    _, V = subspace.moments(S, A)
+    field = GMRF(0.0, ex.SymmetricMatrix.from_dense(S), (A, None))
+    far = ex.Pattern.from_coo([n - 1, 5, 30], [0, 5, 2], (n, n), symmetric=True)
+    for pattern in (None, far):
+        C = field.covariance(pattern)
+        assert C.pattern == (pattern or field.precision.pattern)
+        assert_close(C.values, V[C.pattern.rows, C.pattern.columns], 1e-10)
+    with pytest.raises(ValueError, match="must be a symmetric Pattern|must be symmetric"):
+        field.covariance(ex.Pattern.dense((n, n)))
+
+
+def test_derivatives_of_what_is_given(rng):
+    S = spd("small")
+    n, m = S.shape[0], 5
+    M = ex.SymmetricMatrix.from_scipy(S)
+    A, C = _mix(n, m, rng), rng.normal(size=(1, n))
+
+    def sparse(v, mean, e, a, y, D):
+        field, design = GMRF(mean, M.with_values(v)).constrain(C, e), A.with_values(a)
+        posterior = field.condition(design, y, D)
+        parts = [
+            posterior.mean,
+            posterior.variance(),
+            posterior.predict(design)[1],
+            posterior.kl(field)[None],
+            field.log_evidence(design, y, D)[None],
+        ]
+        return jnp.concatenate(parts)
+
+    def oracle(v, mean, e, a, y, D):
+        Q, design = dense(S, v), A.with_values(a).todense()
+
+        def moments(H):
+            V = jnp.linalg.inv(H)
+            return V - V @ C.T @ jnp.linalg.solve(C @ V @ C.T, C @ V)
+
+        V = jnp.linalg.inv(Q)
+        prior, post = moments(Q), moments(Q + design.T @ (D[:, None] * design))
+        center = mean + V @ C.T @ jnp.linalg.solve(C @ V @ C.T, e - C @ mean)
+        r = y - design @ center
+        step = post @ design.T @ (D * r)
+        K = design @ prior @ design.T + jnp.diag(1 / D)
+        evidence = -0.5 * (jnp.linalg.slogdet(2 * np.pi * K)[1] + r @ jnp.linalg.solve(K, r))
+        B = subspace.basis_of(C, n)
+        H1, H2 = B.T @ (Q + design.T @ (D[:, None] * design)) @ B, B.T @ Q @ B
+        logdets = jnp.linalg.slogdet(H1)[1] - jnp.linalg.slogdet(H2)[1]
+        kl = 0.5 * (jnp.trace(jnp.linalg.solve(H1, H2)) + step @ Q @ step - (n - 1) + logdets)
+        seen = jnp.diagonal(design @ post @ design.T)
+        parts = [center + step, jnp.diagonal(post), seen, kl[None], evidence[None]]
+        return jnp.concatenate(parts)
+
+    x = (stored(S), rng.normal(size=n), rng.normal(size=1), A.values)
+    x = (*x, rng.normal(size=m), rng.uniform(1, 2, m))
+    subspace.assert_both_modes(sparse, oracle, x, rng, 1e-8)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda f: f.condition("A", 0, 1), TypeError, "`A` must be a SparseMatrix or an array"),
+        (lambda f: f.condition(np.eye(2), np.zeros(2), 1), ValueError, "must have 3 columns"),
+        (lambda f: f.condition(np.eye(3), np.zeros(2), 1), ValueError, "`y` must have one element"),
+        (
+            lambda f: f.condition(np.eye(3), np.zeros(3), np.ones(2)),
+            ValueError,
+            "`noise_precision`",
+        ),
+        (lambda f: f.predict(np.eye(4)), ValueError, "predict: `A` must have 3 columns"),
+        (lambda f: f.constrain(np.eye(4)), ValueError, "A must have shape (k, 3)"),
+    ],
+)
+def test_what_is_given_is_checked(call, error, message):
+    with pytest.raises(error) as raised:
+        call(GMRF(0.0, ex.SymmetricMatrix.eye(3)))
+    assert message in str(raised.value)
+
+
+# ---------------------------------------------------------------------------------------------
+# As part of programs
 
 
 def test_fields_are_pytrees(rng):

@@ -13,29 +13,24 @@ null vectors free, as a sum-to-zero RW2 its slope, the density is that of the re
 r).
 """
 
-from collections.abc import Sequence
-from typing import Any, Self
+from typing import Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Int, Key
+from jaxtyping import Array, ArrayLike, Float, Key
 
 import elimax as ex
-from elimax._primitive.define import is_traced
-from elimax.stats.gaussian.null_space import NullSpace, check_null_space
-from elimax.stats.gaussian.restricted import (
-    Constraints,
-    Restricted,
-    check_constraints,
-    restricted,
-)
+from elimax.stats.gaussian.design import as_design, covariance_on, observations, projected_variance
+from elimax.stats.gaussian.field import Field
+from elimax.stats.gaussian.null_space import check_full_rank
+from elimax.stats.gaussian.restricted import Restricted, check_constraints
 
 _LOG_2PI = float(np.log(2 * np.pi))
 
 
 @jax.tree_util.register_pytree_with_keys_class
-class GMRF:
+class GMRF(Field):
     r"""A Gaussian Markov random field $x \sim N(m, Q^{-1})$, given $A x = e$. A pytree.
 
     **Arguments:**
@@ -59,122 +54,6 @@ class GMRF:
 
     **Cost:** none, or of one factorization if constraints are given together with a mean or an e.
     """
-
-    mean: Float[Array, " n"]
-    precision: ex.SymmetricMatrix
-    constraints: Constraints | None
-    null_space: NullSpace | None
-    _settled: (
-        NullSpace | None
-    )  # a space in which data and constraints, but not Q alone, settle the field
-
-    def __init__(
-        self,
-        mean: Float[ArrayLike, " n"] | float,
-        precision: ex.SymmetricMatrix,
-        constraints: tuple[ArrayLike, ArrayLike | None] | None = None,
-        null_space: NullSpace | None = None,
-    ) -> None:
-        if not isinstance(precision, ex.SymmetricMatrix) or jnp.iscomplexobj(precision.values):
-            raise TypeError(
-                f"`precision` must be a real SymmetricMatrix, got {type(precision).__name__}; "
-                "SymmetricMatrix.from_scipy and from_dense make one"
-            )
-        n, dtype = precision.shape[0], precision.dtype
-        m = jnp.asarray(mean, dtype)
-        if m.shape not in ((), (n,)):
-            raise ValueError(f"`mean` must be a scalar or have shape ({n},), got {m.shape}")
-        space = check_null_space(null_space, n)
-        pair = check_constraints(constraints, n, dtype)
-        centered = pair is None or (
-            constraints is not None and constraints[1] is None and _is_zero(mean)
-        )
-        if constraints is not None and space is not None:
-            _check_full_rank(constraints[0], space)
-        self._fill(jnp.broadcast_to(m, (n,)), precision, pair, space, None)
-        if not centered:
-            object.__setattr__(self, "mean", self._mean_on(self.mean))
-
-    def _fill(
-        self, mean: Any, precision: Any, constraints: Any, null_space: Any, settled: Any
-    ) -> None:
-        put = object.__setattr__
-        put(self, "mean", mean)
-        put(self, "precision", precision)
-        put(self, "constraints", constraints)
-        put(self, "null_space", null_space)
-        put(self, "_settled", settled)
-
-    @classmethod
-    def _made(
-        cls, mean: Any, precision: Any, constraints: Any, null_space: Any, settled: Any
-    ) -> Self:
-        """Of parts that fit: the mean satisfies the constraints."""
-        field = object.__new__(cls)
-        field._fill(mean, precision, constraints, null_space, settled)
-        return field
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError("a GMRF is immutable")
-
-    # -- the pytree
-
-    def tree_flatten_with_keys(self) -> tuple[Any, ...]:
-        names = ("mean", "precision", "constraints")
-        key = jax.tree_util.GetAttrKey
-        return tuple((key(name), getattr(self, name)) for name in names), self._static()
-
-    def tree_flatten(self) -> tuple[Any, ...]:
-        return (self.mean, self.precision, self.constraints), self._static()
-
-    def _static(self) -> tuple[Any, ...]:
-        return self.null_space, self._settled
-
-    @classmethod
-    def tree_unflatten(cls, static: tuple[Any, ...], leaves: tuple[Any, ...]) -> Self:
-        return cls._made(*leaves, *static)
-
-    # -- facts
-
-    @property
-    def n(self) -> int:
-        return self.precision.shape[0]
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.precision.dtype
-
-    @property
-    def n_constraints(self) -> int:
-        return 0 if self.constraints is None else self.constraints[0].shape[0]
-
-    @property
-    def rank(self) -> int:
-        """The number of directions in which the field has a finite variance that is not zero."""
-        null = 0 if self.null_space is None else self.null_space.rank
-        return self.n - max(self.n_constraints, null)
-
-    @property
-    def is_proper(self) -> bool:
-        """Whether every element has a distribution: the constraints hold what the precision does not."""
-        return self.null_space is None or self.n_constraints >= self.null_space.rank
-
-    def restricted(
-        self, symbolic: ex.Symbolic | None = None, values: Float[Array, " size"] | None = None
-    ) -> Restricted:
-        """The precision on the subspace of the constraints, factorized; arguments as for `restricted`.
-
-        **Cost:** one factorization and k + r solves.
-        """
-        intrinsic = self.null_space is not None
-        space = self.null_space if intrinsic else self._settled
-        return restricted(
-            self.precision, self.constraints, space, symbolic, values, intrinsic=intrinsic
-        )
-
-    def status(self) -> Int[Array, ""]:
-        """0, or why everything is NaN: see `Restricted.status`. **Cost:** one factorization."""
-        return self.restricted().status
 
     # -- the distribution
 
@@ -221,114 +100,140 @@ class GMRF:
         self._check_proper("entropy")
         return 0.5 * (self.rank * (1 + _LOG_2PI) - self.restricted().logdet())
 
-    def _mean_on(self, mean: Float[Array, " n"]) -> Float[Array, " n"]:
-        """The mean of N(mean, Q^-1) given A x = e; of an improper field, the one nearest to `mean`."""
-        assert self.constraints is not None
-        A, e = self.constraints
-        missing = e - A @ mean
-        if self.null_space is not None and self.n_constraints <= self.null_space.rank:
-            N = jnp.asarray(self.null_space.orthonormal, self.dtype)
-            G = A @ N
-            return mean + N @ (G.T @ jnp.linalg.solve(G @ G.T, missing))
-        return mean + self.restricted().solve(jnp.zeros_like(mean), missing)
+    def covariance(self, pattern: ex.Pattern | None = None) -> ex.SymmetricMatrix:
+        """The entries of the covariance on the pattern of the precision, or on any symmetric pattern.
 
-    def _check_proper(self, what: str) -> None:
-        if not self.is_proper and self.null_space is not None:
-            raise ValueError(
-                f"{what}: the field is improper: its null space has rank {self.null_space.rank}, and it has "
-                f"{self.n_constraints} constraints. Add constraints, by `constrain`, or data, by `condition`."
-            )
+        **Raises:** `ValueError` for an improper field, or a `pattern` that is not symmetric and of size n.
 
-    def __repr__(self) -> str:
-        dtype = getattr(self.precision, "dtype", None)
-        facts = [f"n={self.n}", f"nnz={self.precision.nnz}", f"dtype={dtype}"]
-        if self.null_space is not None:
-            facts.append(f"null_space of rank {self.null_space.rank}")
+        **Derivative:** every order and mode.
+
+        **Cost:** about three factorizations; of a matrix whose pattern holds `pattern`, where the factor of
+        the precision does not.
+        """
+        self._check_proper("covariance")
+        return covariance_on(self.restricted, self._widened, self.precision.pattern, pattern)
+
+    def predict(self, A: ex.SparseMatrix | Float[ArrayLike, "m n"]) -> tuple[Array, Array]:
+        """The mean and the variance of every element of A x: A m and diag(A S A'), (m,) each.
+
+        Nothing dense is formed if A is sparse: the entries of the covariance that A touches are a selected
+        inverse, if need be of a matrix with more fill; where solves for the rows of A, a few at a time, are
+        predicted to be cheaper, those are taken.
+
+        **Raises:** `ValueError` for an improper field or an A without n columns; `TypeError` if A is neither
+        sparse nor an array.
+
+        **Derivative:** in all of the field and in A, every order and mode.
+        """
+        self._check_proper("predict")
+        A = as_design("predict", A, self.n)
+        return A @ self.mean, projected_variance(self.restricted, self._widened, A)
+
+    def _widened(self, pattern: ex.Pattern) -> Restricted:
+        """As `restricted`, on a pattern that holds this one: what is new are zeros."""
+        wide = self.precision.on_pattern(self.precision.pattern.union(pattern))
+        return self._with(precision=wide).restricted()
+
+    # -- given something
+
+    def condition(
+        self,
+        A: ex.SparseMatrix | Float[ArrayLike, "m n"],
+        y: Float[ArrayLike, " m"],
+        noise_precision: Float[ArrayLike, " m"] | float,
+    ) -> Self:
+        """The field given y = A x + e, with independent errors e of this precision: again a `GMRF`.
+
+        The precision becomes Q + A' D A, D the diagonal `noise_precision`. The constraints stay. An improper
+        field becomes proper: the data must resolve what the constraints leave free of its null space.
+
+        **Arguments:**
+
+        - `A`: (m, n), sparse, or a dense array, which makes a dense posterior precision.
+        - `y`: the observations.
+        - `noise_precision`: positive; one for all, or one for each.
+
+        **Raises:** `TypeError` and `ValueError` for arguments of the wrong kind or shape. If the data do not
+        resolve the null space, everything is NaN, and `status()` of the result is not 0.
+
+        **Derivative:** in everything. **Cost:** one factorization and one solve.
+
+        **Source:** Rue and Held (2005), section 2.3.3 and theorem 2.5.
+        """
+        A = as_design("condition", A, self.n)
+        y, D = observations(A, y, noise_precision)
+        scaled = ex.SparseMatrix.diags(D) @ A
+        precision = self.precision + ex.SymmetricMatrix.from_general(A.T @ scaled)
+        # With constraints the data may leave to them what the precision does not hold.
+        space = self.null_space if self.null_space is not None else self._settled
+        settled = None if self.constraints is None else space
+        posterior = self._with(precision=precision, null_space=None, settled=settled)
+        step = posterior.restricted().solve_increment(A.T @ (D * (y - A @ self.mean)))
+        return posterior._with(mean=self.mean + step)
+
+    def log_evidence(
+        self,
+        A: ex.SparseMatrix | Float[ArrayLike, "m n"],
+        y: Float[ArrayLike, " m"],
+        noise_precision: Float[ArrayLike, " m"] | float,
+    ) -> Float[Array, ""]:
+        """The logarithm of the marginal density of y = A x + e, the field integrated out.
+
+        Of an improper field it is the integral of its density as the module states it: comparable among
+        parameters of one field, not among fields of different null spaces.
+
+        **Raises:** as `condition`. **Derivative:** in everything.
+
+        **Cost:** two factorizations, of prior and posterior precision.
+        """
+        A = as_design("log_evidence", A, self.n)
+        y, D = observations(A, y, noise_precision)
+        posterior = self.condition(A, y, D)
+        x = posterior.mean
+        r = y - A @ x
+        noise = 0.5 * (jnp.sum(jnp.log(D)) - y.size * _LOG_2PI - r @ (D * r))
+        return self.log_prob(x) + noise - posterior.log_prob(x)
+
+    def constrain(
+        self, A: Float[ArrayLike, "k n"], e: Float[ArrayLike, " k"] | None = None
+    ) -> Self:
+        """The field given A x = e exactly, in addition to its constraints; e is zero if None.
+
+        **Raises:** as the constructor.
+
+        **Derivative:** in everything. **Cost:** one factorization and k solves, for the mean.
+        """
+        pair = check_constraints((A, e), self.n, self.dtype)
+        if pair is None:
+            return self
         if self.constraints is not None:
-            facts.append(f"{self.n_constraints} constraint{'s' * (self.n_constraints > 1)}")
-        return f"GMRF({', '.join(facts)})"
+            old = self.constraints
+            pair = jnp.concatenate([old[0], pair[0]]), jnp.concatenate([old[1], pair[1]])
+        if self.null_space is not None:
+            check_full_rank(pair[0], self.null_space)
+        return self._with(constraints=pair)._centered()
 
+    def kl(self, other: "GMRF") -> Float[Array, ""]:
+        """The Kullback-Leibler divergence from `other` to this field, in nats: E log p(x) / p_other(x).
 
-def independent(*fields: GMRF | ex.SymmetricMatrix) -> GMRF:
-    """Independent fields, one behind the other, as one field: block diagonal.
+        **Raises:** `TypeError` if `other` is no field; `ValueError` for an improper one, or if sizes or
+        numbers of constraints differ (fields on different subspaces are infinitely far apart).
 
-    A `SymmetricMatrix` stands for the field of mean zero with that precision.
-
-    **Raises:** `ValueError` without any field, or if one of them was conditioned with constraints and
-    another is improper; `TypeError` for something else than a field.
-    """
-    parts = [as_field(field) for field in fields]
-    if not parts:
-        raise ValueError("independent: give at least one field")
-    constraints = [part.constraints for part in parts]
-    pair = None
-    if any(c is not None for c in constraints):
-        sizes = [part.n for part in parts]
-        rows = [
-            jnp.pad(c[0], ((0, 0), (sum(sizes[:i]), sum(sizes[i + 1 :]))))
-            for i, c in enumerate(constraints)
-            if c is not None
-        ]
-        pair = (
-            jnp.concatenate(rows),
-            jnp.concatenate([c[1] for c in constraints if c is not None]),
-        )
-    space = _stacked([part.null_space for part in parts], parts)
-    settled = None
-    if any(part._settled is not None for part in parts):
-        if not all(part.is_proper for part in parts):
+        **Derivative:** in both. **Cost:** two factorizations and a selected inverse.
+        """
+        if not isinstance(other, GMRF):
+            raise TypeError(f"kl: `other` must be a GMRF, got {type(other).__name__}")
+        self._check_proper("kl")
+        other._check_proper("kl")
+        if (self.n, self.n_constraints) != (other.n, other.n_constraints):
             raise ValueError(
-                "independent: a field that was conditioned on data under constraints does not go with an "
-                "improper one; give that one constraints"
+                f"kl: {self.n} elements and {self.n_constraints} constraints here, {other.n} and "
+                f"{other.n_constraints} there; both must live on one subspace"
             )
-        settled = _stacked([part.null_space or part._settled for part in parts], parts)
-        space = None
-    elif pair is not None and space is not None:
-        _check_full_rank(pair[0], space)
-    precision = ex.block_diag(*(part.precision for part in parts))
-    mean = jnp.concatenate([part.mean for part in parts]).astype(precision.dtype)
-    return GMRF._made(mean, precision, pair, space, settled)
-
-
-def as_field(field: Any) -> GMRF:
-    """A `GMRF` as it is, a `SymmetricMatrix` as the precision of one of mean zero.
-
-    **Raises:** `TypeError` for anything else.
-    """
-    if isinstance(field, GMRF):
-        return field
-    if isinstance(field, ex.SymmetricMatrix):
-        return GMRF(0.0, field)
-    raise TypeError(f"expected a GMRF or a SymmetricMatrix, got {type(field).__name__}")
-
-
-def _stacked(spaces: Sequence[NullSpace | None], parts: Sequence[GMRF]) -> NullSpace | None:
-    if all(space is None for space in spaces):
-        return None
-    whole = [
-        NullSpace.empty(part.n) if space is None else space
-        for space, part in zip(spaces, parts, strict=True)
-    ]
-    return NullSpace.stack(*whole)
-
-
-def _is_zero(mean: Any) -> bool:
-    return isinstance(mean, int | float | np.ndarray) and not np.any(mean)
-
-
-def _check_full_rank(A: Any, space: NullSpace) -> None:
-    """The constraints, where they are concrete, meet the null space in full rank.
-
-    **Raises:** `ValueError` if not.
-    """
-    if is_traced(A):
-        return
-    A = np.atleast_2d(np.asarray(A, np.float64))
-    met = (A / np.linalg.norm(A, axis=1, keepdims=True)) @ space.orthonormal
-    singular = np.linalg.svd(met, compute_uv=False)
-    if singular[-1] <= 1e-10:
-        raise ValueError(
-            f"`constraints`: on the null space of rank {space.rank} the {A.shape[0]} rows of A have a rank "
-            f"below {min(met.shape)}: some leave it free that others do not reach. Constrain every null "
-            "vector, or as many of them as there are constraints."
-        )
+        S = self.covariance(other.precision.pattern)
+        below = S.pattern.rows != S.pattern.columns
+        trace = jnp.sum(jnp.where(below, 2, 1) * S.values * other.precision.values)
+        d = self.mean - other.mean
+        mahalanobis = d @ (other.precision @ d)
+        logdets = self.restricted().logdet() - other.restricted().logdet()
+        return 0.5 * (trace + mahalanobis - self.rank + logdets)

@@ -20,6 +20,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float, Int, Integer
 
+from elimax._primitive.define import is_traced
 from elimax._structure.structure import Structure
 
 _DEPENDENT = 1e-10  # a column whose distance from the others is smaller, relative to its norm
@@ -187,3 +188,21 @@ def check_null_space(space: Any, n: int) -> NullSpace | None:
     if space.n != n:
         raise ValueError(f"`null_space` is one of {space.n} elements, but the field has {n}")
     return space if space.rank else None
+
+
+def check_full_rank(A: Any, space: NullSpace) -> None:
+    """The constraints, where they are concrete, meet the null space in full rank.
+
+    **Raises:** `ValueError` if not.
+    """
+    if is_traced(A):
+        return
+    A = np.atleast_2d(np.asarray(A, np.float64))
+    met = (A / np.linalg.norm(A, axis=1, keepdims=True)) @ space.orthonormal
+    singular = np.linalg.svd(met, compute_uv=False)
+    if singular[-1] <= 1e-10:
+        raise ValueError(
+            f"`constraints`: on the null space of rank {space.rank} the {A.shape[0]} rows of A have a rank "
+            f"below {min(met.shape)}: some leave it free that others do not reach. Constrain every null "
+            "vector, or as many of them as there are constraints."
+        )

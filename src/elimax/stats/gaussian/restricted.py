@@ -36,6 +36,7 @@ from elimax import _results
 from elimax.stats.gaussian.null_space import NullSpace, check_null_space
 
 Constraints = tuple[Float[Array, "k n"], Float[Array, " k"]]
+GivenConstraints = tuple[Float[ArrayLike, "k n"], Float[ArrayLike, " k"] | None]
 
 _ROUNDINGS = 16  # a pivot of so many roundings of its diagonal element is zero
 
@@ -130,6 +131,12 @@ class Restricted:
             x = x + self.added.apply(jnp.sqrt(self.kappa) * x[self.null_space.pins])
         return x
 
+    def solve_increment(self, b: Float[ArrayLike, "n *m"]) -> Float[Array, "n *m"]:
+        """V b: as `solve`, with zeros for e."""
+        if self.constraints is None:
+            return self.solve(b)
+        return self.solve(b, jnp.zeros((self.constraints[0].shape[0], *jnp.shape(b)[1:])))
+
     def logdet(self) -> Float[Array, ""]:
         r"""$\log\det(B^\top H B)$, B an orthonormal basis of $\{A x = 0\}$: natural logarithm.
 
@@ -223,7 +230,7 @@ class Restricted:
 
 def restricted(
     H: ex.SymmetricMatrix,
-    constraints: Constraints | None = None,
+    constraints: GivenConstraints | None = None,
     null_space: NullSpace | None = None,
     symbolic: ex.Symbolic | None = None,
     values: Float[Array, " size"] | None = None,
@@ -252,15 +259,15 @@ def restricted(
     if not isinstance(H, ex.SymmetricMatrix) or jnp.iscomplexobj(H.values):
         raise TypeError(f"`H` must be a real SymmetricMatrix, got {H!r}")
     n = H.shape[0]
-    constraints = check_constraints(constraints, n, H.dtype)
+    pair = check_constraints(constraints, n, H.dtype)
     space = check_null_space(null_space, n)
     kappa, factor = _held(H, space, symbolic, values)
     removed = added = None
-    if constraints is not None:
-        A = constraints[0]
+    if pair is not None:
+        A = pair[0]
         W = factor.solve(A.T)
         removed = _low_rank(W, _cholesky(A @ W))
-    k = 0 if constraints is None else constraints[0].shape[0]
+    k = 0 if pair is None else pair[0].shape[0]
     if space is not None and not (intrinsic and k < space.rank):
         root = jnp.sqrt(kappa)
         if intrinsic:
@@ -271,14 +278,14 @@ def restricted(
             E[space.pins, np.arange(space.rank)] = 1
             reached = factor.solve(jnp.asarray(E, H.dtype) * root)
             T = jnp.eye(space.rank, dtype=H.dtype) - root * reached[space.pins]
-        if constraints is not None and removed is not None:
-            F = _forward(removed.root, constraints[0] @ reached)
+        if pair is not None and removed is not None:
+            F = _forward(removed.root, pair[0] @ reached)
             T = T + F.T @ F
             reached = reached - removed.columns @ F
         # Errors of T are relative to the ones that were subtracted from.
         size = jnp.diagonal(T) if intrinsic else jnp.asarray(math.sqrt(n), H.dtype)
         added = _low_rank(reached, _cholesky(T, size))
-    return Restricted(factor, constraints, kappa, removed, added, space, intrinsic)
+    return Restricted(factor, pair, kappa, removed, added, space, intrinsic)
 
 
 def check_constraints(constraints: object, n: int, dtype: np.dtype) -> Constraints | None:

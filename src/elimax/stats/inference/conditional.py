@@ -5,7 +5,7 @@ selected inverse, and a correction of the mean.
 """
 
 import functools
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -23,11 +23,12 @@ from elimax.stats.laplace.mode import Options, find_mode
 Correction = Literal["vb", "simplified", "gaussian"]
 CORRECTIONS: tuple[Correction, ...] = ("vb", "simplified", "gaussian")
 _OPTIONS = {"float64": Options(1e-10, 50), "float32": Options(1e-5, 50)}
+_Array = Any  # of JAX at a point, of NumPy where points are stacked
 _BLOCK = 16  # right-hand sides that are solved at once
 
 
 class Conditional(NamedTuple):
-    """The densities given theta.
+    """The densities given theta; of K points, with a leading dimension K, as NumPy arrays.
 
     - `log_posterior`: of theta, up to a constant.
     - `status`: int32, 0, or why the rest is NaN, as of `LaplaceApproximation`.
@@ -37,16 +38,16 @@ class Conditional(NamedTuple):
     - `precision` (m,): what each observation adds to the precision of its linear predictor, -l''.
     """
 
-    log_posterior: Float[Array, ""]
-    status: Int[Array, ""]
-    mode: Float[Array, " n"]
-    mean: Float[Array, " n"]
-    sd: Float[Array, " n"]
-    skew: Float[Array, " n"] | None
-    predictor: Float[Array, " m"]
-    predictor_sd: Float[Array, " m"]
-    predictor_skew: Float[Array, " m"] | None
-    precision: Float[Array, " m"]
+    log_posterior: Float[_Array, ""]
+    status: Int[_Array, ""]
+    mode: Float[_Array, " n"]
+    mean: Float[_Array, " n"]
+    sd: Float[_Array, " n"]
+    skew: Float[_Array, " n"] | None
+    predictor: Float[_Array, " m"]
+    predictor_sd: Float[_Array, " m"]
+    predictor_skew: Float[_Array, " m"] | None
+    precision: Float[_Array, " m"]
 
 
 def at_point(
@@ -88,18 +89,6 @@ def at_point(
         predictor_skew=predictor_skew,
         precision=-joint.slopes(fit.predictor).second,
     )
-
-
-def variances_of_rows(
-    joint: Joint, form: Restricted, rows: ex.SparseMatrix
-) -> Float[Array, " k"]:
-    """diag(B V B') for the rows of B. **Cost:** a solve a row, a few at a time."""
-
-    def variance(i: Int[Array, ""]) -> Float[Array, ""]:
-        row = jnp.zeros(rows.shape[0], rows.dtype).at[i].set(1.0) @ rows
-        return row @ _solve(joint, form, row)
-
-    return jax.lax.map(variance, jnp.arange(rows.shape[0]), batch_size=_BLOCK)
 
 
 def _root(variance: Float[Array, " n"]) -> Float[Array, " n"]:

@@ -5,10 +5,10 @@ Variational: the mean of N(m, H^-1), H the Hessian at the mode, that comes close
     minimize over m    E[-log p(y | eta)] + 1/2 (m - mu)'Q(m - mu),    eta_k ~ N((A m)_k + o_k, s_k^2),
 
 with s^2 = diag(A H^-1 A'). The expectations are those of a likelihood that is averaged over a normal
-disturbance of eta: `Smoothed` is that likelihood, the mean is its mode, and Newton's iteration finds it on the
-pattern of H. This is the variational Bayes correction of van Niekerk, Krainski, Rustand and Rue (Comput. Stat.
-Data Anal. 181, 2023, section 3) and van Niekerk and Rue (2024, "Low-rank variational Bayes correction to the
-Laplace method", JMLR 25), with the correction of every element rather than of a chosen few.
+disturbance of eta: `Smoothed` is that likelihood, the mean is its mode, and Newton's iteration finds it on
+the pattern of H. This is the variational Bayes correction of van Niekerk, Krainski, Rustand and Rue (Comput.
+Stat. Data Anal. 181, 2023, section 3) and van Niekerk and Rue (2024, "Low-rank variational Bayes correction
+to the Laplace method", JMLR 25), with the correction of every element rather than of a chosen few.
 
 Skewness: to third order the marginal density of an element (or of any linear combination) whose covariances
 with the linear predictors, over its standard deviation, are c, is

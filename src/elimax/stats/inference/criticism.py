@@ -1,18 +1,19 @@
 r"""Criticism of a fitted model: how well it predicts what it was fitted to.
 
-At every integration point a linear predictor has a normal density, N(m, s^2), and everything is a quadrature in
-one dimension. Leaving observation i out divides by its likelihood. Dividing the Gaussian by the Gaussian that
-stands for the likelihood, of slope g = E l'(eta) and curvature d = -l'' at the mode, leaves the *cavity*
+At every integration point a linear predictor has a normal density, N(m, s^2), and everything is a quadrature
+in one dimension. Leaving observation i out divides by its likelihood. Dividing the Gaussian by the Gaussian
+that stands for the likelihood, of slope g = E l'(eta) and curvature d = -l'' at the mode, leaves the *cavity*
 
     N(m - s^2 g / (1 - d s^2), s^2 / (1 - d s^2)),
 
 so that CPO_i = p(y_i | y_-i) is the integral of the likelihood over it, and nothing is divided by a small
 number where a tail of the likelihood is lighter than that of a Gaussian.
 
-DIC: Spiegelhalter, Best, Carlin and van der Linde, JRSS-B 64 (2002). WAIC: Watanabe, JMLR 11 (2010). CPO and PIT:
-Held, Schroedle and Rue, *Posterior and cross-validatory predictive checks: a comparison of MCMC and INLA* (2010),
-sections 2 and 3; the cavity: Vehtari, Mononen, Tolvanen, Sivula and Winther, *Bayesian leave-one-out
-cross-validation approximations for Gaussian latent variable models*, JMLR 17 (2016), section 3.5.
+DIC: Spiegelhalter, Best, Carlin and van der Linde, JRSS-B 64 (2002). WAIC: Watanabe, JMLR 11 (2010). CPO and
+PIT: Held, Schroedle and Rue, *Posterior and cross-validatory predictive checks: a comparison of MCMC and
+INLA* (2010), sections 2 and 3; the cavity: Vehtari, Mononen, Tolvanen, Sivula and Winther, *Bayesian
+leave-one-out cross-validation approximations for Gaussian latent variable models*, JMLR 17 (2016), section
+3.5.
 """
 
 from typing import NamedTuple
@@ -25,7 +26,7 @@ from jaxtyping import Array, Bool, Float
 
 from elimax.stats.inference.correction import normal_nodes
 from elimax.stats.inference.density import LogPosterior
-from elimax.stats.inference.explore import evaluate
+from elimax.stats.inference.evaluate import evaluate
 from elimax.stats.laplace.joint import Joint
 
 _LINE = np.linspace(-10.0, 10.0, 161)  # in standard deviations: the trapezoidal rule
@@ -36,13 +37,13 @@ class Criticism(NamedTuple):
     """How well the model predicts its data; missing observations count for nothing, and are NaN below.
 
     - `dic`, `p_dic`: the deviance information criterion and its effective number of parameters, the posterior
-      mean of the deviance less `deviance_at_mean`: at the posterior means of the linear predictors and the mode
-      of the hyperparameters.
-    - `waic`, `p_waic`: the widely applicable one, -2 sum_i log p(y_i | y) + 2 p_waic, and the sum of the posterior
-      variances of the log-likelihoods.
+      mean of the deviance less `deviance_at_mean`: at the posterior means of the linear predictors and the
+      mode of the hyperparameters.
+    - `waic`, `p_waic`: the widely applicable one, -2 sum_i log p(y_i | y) + 2 p_waic, and the sum of the
+      posterior variances of the log-likelihoods.
     - `cpo` (m,): conditional predictive ordinates p(y_i | y_-i); `log_score` is the sum of their logarithms.
-    - `pit` (m,): probability integral transforms P(Y_i <= y_i | y_-i); None if the likelihood has no `cdf`. Of
-      counts, pit - cpo / 2 is the one to look at (Czado, Gneiting and Held, Biometrics 65, 2009).
+    - `pit` (m,): probability integral transforms P(Y_i <= y_i | y_-i); None if the likelihood has no `cdf`.
+      Of counts, pit - cpo / 2 is the one to look at (Czado, Gneiting and Held, Biometrics 65, 2009).
     - `failure` (m,): the posterior probability of the hyperparameters at which an observation brings all the
       precision of its predictor (no other says anything on it): 0 for a `cpo` and `pit` to be trusted.
     """

@@ -1,8 +1,8 @@
-"""The posterior density of the hyperparameters, as a function of one flat vector, with the field marginalized.
+"""The posterior density of the hyperparameters, with the field marginalized, of a flat vector.
 
-It is what maximization, integration over hyperparameters and Markov chains all see. The vector is unconstrained:
-a model that wants a positive parameter takes its logarithm as hyperparameter, and its prior is a density of
-that logarithm.
+It is what maximization, integration over hyperparameters and Markov chains all see. The vector is
+unconstrained: a model that wants a positive parameter takes its logarithm as hyperparameter, and its prior
+is a density of that logarithm.
 """
 
 from collections.abc import Callable
@@ -21,8 +21,8 @@ from elimax.stats.laplace import LaplaceApproximation, LatentGaussianModel, lapl
 class LogPosterior(eqx.Module):
     """log p(theta | y) up to a constant, by Laplace's approximation: a function of a flat vector. A pytree.
 
-    BlackJAX's and NumPyro's samplers take it as it is (NumPyro's `potential_fn` is its negative), under `jit`,
-    `grad` and `vmap`.
+    BlackJAX's and NumPyro's samplers take it as it is (NumPyro's `potential_fn` is its negative), under
+    `jit`, `grad` and `vmap`.
 
     **Attributes:**
 
@@ -50,6 +50,11 @@ class LogPosterior(eqx.Module):
     def laplace(self, theta: Float[Array, " d"]) -> LaplaceApproximation:
         """Laplace's approximation at theta; NaN where it fails."""
         return laplace(self.model, self.unravel(theta), self.start, throw=False)
+
+    def describe(self, theta: Float[ArrayLike, " d"]) -> str:
+        """Names and values, for messages."""
+        values = np.asarray(theta)
+        return ", ".join(f"{name} = {t:.4g}" for name, t in zip(self.names, values, strict=True))
 
     def draw_field(
         self, key: Key[Array, ""], thetas: Float[ArrayLike, "*draws d"]

@@ -1,9 +1,9 @@
 """Where a density of hyperparameters is evaluated to integrate it, in standardized coordinates z; host only.
 
 The density is close to the standard normal in z. A *grid* is a box with the trapezoidal rule, whose error for
-densities that decay falls faster than any power of the spacing. A *central composite design* has a center, 2 d
-points on the axes and the corners of a fractional factorial design, all on a sphere of radius f sqrt(d), with
-weights that integrate 1 and |z|^2 exactly: Rue, Martino and Chopin (JRSS-B 71, 2009, section 6.5).
+densities that decay falls faster than any power of the spacing. A *central composite design* has a center, 2
+d points on the axes and the corners of a fractional factorial design, all on a sphere of radius f sqrt(d),
+with weights that integrate 1 and |z|^2 exactly: Rue, Martino and Chopin (JRSS-B 71, 2009, section 6.5).
 """
 
 import math
@@ -26,7 +26,7 @@ def composite(d: int) -> tuple[Float[np.ndarray, "K d"], Float[np.ndarray, " K"]
     """
     if d > len(_WALSH):
         raise ValueError(
-            f"a central composite design goes up to {len(_WALSH)} hyperparameters, got {d}: take strategy='eb'"
+            f"a central composite design goes up to {len(_WALSH)} hyperparameters, got {d}: take 'eb'"
         )
     index = np.array(_WALSH[:d])
     runs = np.arange(1 << int(index.max()).bit_length())

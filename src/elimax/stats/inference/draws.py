@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from elimax.stats.inference.density import LogPosterior
-from elimax.stats.inference.explore import evaluate
+from elimax.stats.inference.evaluate import evaluate
 
 _BLOCK = 16  # draws that share a factorization
 
@@ -59,7 +59,9 @@ def draw(
     )
     order = np.asarray(jax.random.permutation(jax.random.fold_in(key, 1), draws))
     theta = np.repeat(points[owner], used.sum(1), axis=0)
-    return Draws(theta[order], field[used][order], predictor[used][order], observations[used][order])
+    return Draws(
+        theta[order], field[used][order], predictor[used][order], observations[used][order]
+    )
 
 
 def _block(

@@ -1,8 +1,8 @@
 r"""Marginal posterior densities of the hyperparameters, theta_j = mode_j + sum_k V_jk z_k.
 
-From a grid, the log density is interpolated by splines, and integrated over the plane {theta_j = t} for many t.
-Without one, the axes are taken to be independent with two-sided normal densities (Martins, Simpson, Lindgren and
-Rue, Comput. Stat. Data Anal. 67, 2013, section 3), and the density of the sum is a convolution.
+From a grid, the log density is interpolated by splines, and integrated over the plane {theta_j = t} for many
+t. Without one, the axes are taken to be independent with two-sided normal densities (Martins, Simpson,
+Lindgren and Rue, Comput. Stat. Data Anal. 67, 2013, section 3), and the density of the sum is a convolution.
 """
 
 import itertools
@@ -78,7 +78,9 @@ def _convolved(t: np.ndarray, density: np.ndarray, left: float, right: float) ->
     u, w = np.polynomial.legendre.leggauss(24)
     half = (u + 1) / 2 * _REACH
     shifts = np.concatenate([-left * half, right * half])
-    weights = np.concatenate([left * w, right * w]) * np.exp(-0.5 * np.concatenate([half, half]) ** 2)
+    weights = np.concatenate([left * w, right * w]) * np.exp(
+        -0.5 * np.concatenate([half, half]) ** 2
+    )
     at = t[:, None] - shifts
     inside = (at >= t[0]) & (at <= t[-1])
     return np.where(inside, f(np.clip(at, t[0], t[-1])), 0.0) @ (weights / weights.sum())

@@ -3,9 +3,9 @@ r"""Integrated nested Laplace approximations: posterior marginals of a latent Ga
     p(x_i | y) ~ sum_k w_k p_G(x_i | theta_k, y),    w_k proportional to p(theta_k | y) Delta_k
 
 Rue, Martino and Chopin, *Approximate Bayesian inference for latent Gaussian models by using integrated nested
-Laplace approximations*, JRSS-B 71 (2009), sections 3 to 6; van Niekerk, Krainski, Rustand and Rue, *A new avenue
-for Bayesian inference with INLA*, Comput. Stat. Data Anal. 181 (2023). The linear predictors are no part of the
-field, and the derivatives in the hyperparameters are exact.
+Laplace approximations*, JRSS-B 71 (2009), sections 3 to 6; van Niekerk, Krainski, Rustand and Rue, *A new
+avenue for Bayesian inference with INLA*, Comput. Stat. Data Anal. 181 (2023). The linear predictors are no
+part of the field, and the derivatives in the hyperparameters are exact.
 """
 
 from typing import Any, Literal
@@ -21,16 +21,15 @@ from elimax.stats.inference.conditional import (
     CORRECTIONS,
     Conditional,
     Correction,
-    variances_of_rows,
 )
 from elimax.stats.inference.criticism import Criticism, criticize
 from elimax.stats.inference.density import LogPosterior, log_posterior
 from elimax.stats.inference.design import box, composite, ticks
 from elimax.stats.inference.draws import Draws, draw
+from elimax.stats.inference.evaluate import evaluate
 from elimax.stats.inference.explore import (
     HyperparameterError,
     Shape,
-    evaluate,
     explore,
     extent,
     log_density,
@@ -44,7 +43,7 @@ STRATEGIES = ("auto", "grid", "ccd", "eb")
 _GRID_UP_TO = 2  # hyperparameters: what "auto" takes
 _LARGEST_GRID = 4
 _DROP = 8.0  # of the log density, where the grid ends
-_NEGLIGIBLE = 1e-6  # the share of the largest weight below which a point of the grid is left out
+_NEGLIGIBLE = 1e-5  # the share of the largest weight below which a point of the grid is left out
 
 
 class Inla:
@@ -103,12 +102,14 @@ class Inla:
 
         **Raises:** `ValueError` and `TypeError` for rows that do not fit the field.
 
-        **Cost:** at every integration point, `laplace` and a solve a row.
+        **Cost:** at every integration point, `laplace` and `GMRF.predict`.
         """
         B = rows if isinstance(rows, ex.SparseMatrix) else ex.SparseMatrix.from_dense(rows)
         n = self.conditional.mean.shape[1]
         if B.shape[1] != n:
-            raise ValueError(f"`rows` must have {n} columns, one for every element of the field, got {B.shape}")
+            raise ValueError(
+                f"`rows` must have {n} columns, one for every element of the field, got {B.shape}"
+            )
         shift = np.broadcast_to(np.asarray(offset, float), (B.shape[0],))
         variances = evaluate(_row_variances, (self.target, B), self.points, self.conditional.mode)
         means = np.asarray(self.conditional.mean @ B.to_scipy().T) + shift
@@ -118,7 +119,13 @@ class Inla:
         """DIC, WAIC, CPO and PIT. **Cost:** quadratures for every observation and point; no factorization."""
         c = self.conditional
         return criticize(
-            self.target, self.shape.mode, self.points, self.weights, c.predictor, c.predictor_sd, c.precision
+            self.target,
+            self.shape.mode,
+            self.points,
+            self.weights,
+            c.predictor,
+            c.predictor_sd,
+            c.precision,
         )
 
     def sample(self, key: Key[Array, ""], draws: int) -> Draws:
@@ -142,7 +149,7 @@ def _row_variances(
 ) -> Float[Array, " k"]:
     target, rows = pair
     fit = eqx.tree_at(lambda t: t.start, target, mode).laplace(theta)
-    return variances_of_rows(fit.joint, fit.restricted(), rows)
+    return fit.posterior().predict(rows)[1]
 
 
 def inla(
@@ -161,27 +168,30 @@ def inla(
     - `model`: the model, with a prior for its hyperparameters.
     - `theta`: hyperparameters to start from, of the structure that the model takes; unconstrained.
     - `strategy`: where the hyperparameters are integrated: "grid", a box around the mode, for up to 4 of
-      them; "ccd", a central composite design; "eb", at the mode only (empirical Bayes). "auto" is a grid for 1
-      or 2 hyperparameters, and the design beyond, as in R-INLA.
-    - `correction`: of the Gaussian approximation of the field. "vb" moves its mean to where a Gaussian of that
-      precision comes closest to the posterior (R-INLA's default); "simplified" takes mean and skewness to
-      third order, at the cost of a solve for every element and every predictor; "gaussian" is the mode.
+      them; "ccd", a central composite design; "eb", at the mode only (empirical Bayes). "auto" is a grid for
+      1 or 2 hyperparameters, and the design beyond, as in R-INLA.
+    - `correction`: of the Gaussian approximation of the field. "vb" moves its mean to where a Gaussian of
+      that precision comes closest to the posterior (R-INLA's default); "simplified" takes mean and skewness
+      to third order, at the cost of a solve for every element and every predictor; "gaussian" is the mode.
     - `spacing`: of the grid, in standard deviations of the hyperparameters.
     - `start`: of Newton's iteration for the field (n,), at `theta`.
 
     **Returns:** `Inla`.
 
-    **Raises:** `HyperparameterError` if the posterior of the hyperparameters has no mode, or cannot be evaluated
-    at a point that matters; `LaplaceError` if Laplace's approximation fails at `theta`; `ValueError` for
-    arguments that do not fit.
+    **Raises:** `HyperparameterError` if the posterior of the hyperparameters has no mode, or cannot be
+    evaluated at a point that matters; `LaplaceError` if Laplace's approximation fails at `theta`;
+    `ValueError` for arguments that do not fit.
 
     **Cost:** 5 to 20 gradients and Hessians for the mode, then one evaluation a point: at 1 to 2
-    hyperparameters about 15 and 100 evaluations and selected inverses, with the design 15 for three and 25 for four.
+    hyperparameters about 15 and 100 evaluations and selected inverses, with the design 15 for three and 25
+    for four.
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"`strategy` must be one of {', '.join(STRATEGIES)}, got {strategy!r}")
     if correction not in CORRECTIONS:
-        raise ValueError(f"`correction` must be one of {', '.join(CORRECTIONS)}, got {correction!r}")
+        raise ValueError(
+            f"`correction` must be one of {', '.join(CORRECTIONS)}, got {correction!r}"
+        )
     if not 0.0 < spacing <= 2.0:
         raise ValueError(f"`spacing` must lie in (0, 2] standard deviations, got {spacing}")
     target = log_posterior(model, theta, start)
@@ -192,7 +202,7 @@ def inla(
         raise ValueError(
             f"`strategy`: a grid of {d} hyperparameters has too many points; take 'ccd' or 'auto'"
         )
-    shape = explore(target)
+    shape = explore(target, start)
     mode = target.laplace(jnp.asarray(shape.mode)).mode
     target = eqx.tree_at(lambda t: t.start, target, mode)
     volume = float(np.linalg.slogdet(shape.scale)[1])
@@ -225,7 +235,7 @@ def inla(
     if conditional.status.any():
         k = int(np.flatnonzero(conditional.status)[0])
         raise HyperparameterError(
-            f"the correction of the mean failed at {_described(target, points[k])} (status "
+            f"the correction of the mean failed at {target.describe(points[k])} (status "
             f"{conditional.status[k]}); correction='gaussian' does without it"
         )
     return Inla(target, shape, marginals, points, weights / weights.sum(), conditional, total)
@@ -251,10 +261,6 @@ def _check_evaluated(
     if near.any() or strategy != "grid":
         k = int(np.flatnonzero(failed)[np.argmin(np.sum(stretched[failed] ** 2, axis=1))])
         raise HyperparameterError(
-            f"Laplace's approximation failed at {_described(target, shape.theta(z[k]))}, an integration point "
+            f"Laplace's approximation failed at {target.describe(shape.theta(z[k]))}, an integration point "
             "near the mode of the hyperparameters: see `laplace` there for the reason"
         )
-
-
-def _described(target: LogPosterior, theta: Float[np.ndarray, " d"]) -> str:
-    return ", ".join(f"{name} = {t:.4g}" for name, t in zip(target.names, theta, strict=True))

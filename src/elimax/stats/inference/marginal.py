@@ -36,7 +36,8 @@ class Marginal:
         points, f = np.asarray(x, float), np.asarray(density, float)
         if points.ndim != 1 or points.shape != f.shape or points.size < 4:
             raise ValueError(
-                f"`x` and `density` must be vectors of one length of at least 4, got {points.shape} and {f.shape}"
+                f"`x` and `density` must be vectors of one length, at least 4, got {points.shape} and "
+                f"{f.shape}"
             )
         if not (np.isfinite(points).all() and np.all(np.diff(points) > 0)):
             raise ValueError("`x` must be finite and increase")
@@ -87,7 +88,7 @@ class Marginal:
     def interval(self, probability: float = 0.95) -> tuple[float, float]:
         """The central interval of that probability."""
         tail = (1.0 - probability) / 2
-        low, high = self.quantile([tail, 1.0 - tail])
+        low, high = self.quantile(np.array([tail, 1.0 - tail]))
         return float(low), float(high)
 
     def transform(self, f: Callable[[Any], Any]) -> "Marginal":
@@ -112,7 +113,7 @@ class Marginal:
 
 
 class Marginals:
-    """The posterior densities of many quantities: mixtures over integration points, of normal or skew-normal ones.
+    """The posterior densities of many quantities: mixtures of normal or skew-normal ones over the points.
 
     **Attributes:**
 
@@ -206,7 +207,8 @@ def _density(z: np.ndarray, skews: np.ndarray | None) -> np.ndarray:
 def _skew_normal(skew: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Location, scale and shape of the skew-normal density of mean 0, variance 1 and this skewness.
 
-    **Source:** Azzalini, *A class of distributions which includes the normal ones*, Scand. J. Stat. 12 (1985).
+    **Source:** Azzalini, *A class of distributions which includes the normal ones*, Scand. J. Stat. 12
+    (1985).
     """
     g = np.cbrt(2.0 * np.abs(skew) / (4.0 - np.pi))
     b = np.sign(skew) * g / np.sqrt(1.0 + g * g)  # delta sqrt(2 / pi)
