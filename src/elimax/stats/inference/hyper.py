@@ -35,7 +35,8 @@ def from_grid(
         across = np.linalg.svd(along[None])[2][1:]  # an orthonormal basis of the plane
         s = np.linspace(*_range(corners @ along), _POINTS)
         planes = [np.linspace(*_range(corners @ u), _INNER[d]) for u in across]
-        inner = np.array(list(itertools.product(*planes))).reshape(-1, d - 1) @ across
+        nodes = np.array(list(itertools.product(*planes)))
+        inner = nodes.reshape(_INNER[d] ** (d - 1), d - 1) @ across
         z = s[:, None, None] * along + inner
         density = np.exp(interpolate(z.reshape(-1, d))).reshape(z.shape[:2]).sum(1)
         kept = density > 1e-12 * density.max()

@@ -209,7 +209,7 @@ def inla(
     if strategy == "grid":
         reach = extent(target, shape, _DROP)
         axes = [
-            ticks(low, high, spacing * min(1.0, left, right))
+            ticks(low, high, spacing * min(1.0, (left + right) / 2))
             for (low, high), left, right in zip(reach, shape.left, shape.right, strict=True)
         ]
         z = box(axes)

@@ -94,15 +94,18 @@ class Marginal:
     def transform(self, f: Callable[[Any], Any]) -> "Marginal":
         """The density of f(x), f a monotone function of a scalar that JAX can differentiate, as `jnp.exp`.
 
-        **Raises:** `ValueError` if f is not strictly monotone on the points.
+        **Raises:** `ValueError` if f is not monotone on the points.
         """
         points = jnp.asarray(self._fine)
         y = np.asarray(jax.vmap(f)(points), float)
         slope = np.asarray(jax.vmap(jax.grad(lambda x: f(x).astype(float)))(points), float)
         order = np.argsort(y)
-        if not (np.all(np.diff(y) > 0) or np.all(np.diff(y) < 0)) or not np.all(slope != 0):
+        monotone = np.all(np.diff(y) >= 0) or np.all(np.diff(y) <= 0)
+        # Where f saturates, points fall together: one of them is kept.
+        order = order[(np.diff(y[order], prepend=-np.inf) > 0) & (slope[order] != 0)]
+        if not monotone or order.size < 4 or not np.isfinite(y).all():
             raise ValueError(
-                "`f` must be strictly monotone, with a finite slope, where the density is positive: from "
+                "`f` must be monotone, finite and not constant where the density is positive: from "
                 f"{self.x[0]:.4g} to {self.x[-1]:.4g}"
             )
         return Marginal(y[order], (self._values / np.abs(slope))[order])
