@@ -1,4 +1,4 @@
-"""Integration over hyperparameters, criticism, draws and importance weights beside closed forms and quadrature."""
+"""Integration over hyperparameters, criticism, draws, importance weights, beside closed forms and quadrature."""
 
 import itertools
 
