@@ -11,15 +11,16 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [
     "README.md",
-    "docs/lineax.md",
-    "docs/optimistix.md",
     "docs/diffrax.md",
     "docs/external_solvers.md",
+    "docs/gmrf.md",
+    "docs/inference.md",
+    "docs/lineax.md",
     "docs/mixed_models.md",
+    "docs/optimistix.md",
     "docs/sparse_differentiation.md",
     "docs/spde.md",
     "docs/vertex_elimination.md",
-    "docs/gmrf.md",
 ]
 # One thread of BLAS: many that wait for each other would take longer than all the rest.
 ENVIRONMENT = os.environ | {"OPENBLAS_NUM_THREADS": "1"}

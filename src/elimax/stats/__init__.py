@@ -6,6 +6,7 @@ stats.precision.besag(graph).field(tau)                        walks, graphs, au
 stats.matern(mesh, kappa, tau)                                 fields on a stats.Mesh
 model = stats.LatentGaussianModel(latent, design, stats.Poisson(), y)
 stats.laplace(model, theta), stats.maximize(model, theta)      sparse Newton; likelihood or posterior
+stats.inla(model, theta), stats.importance_sample(...)         posterior marginals; how far to trust them
 stats.lmm("Reaction ~ Days + (Days | Subject)", data)          mixed models by formula
 stats.compare(fit, other)                                      likelihood-ratio tests
 """
@@ -19,6 +20,17 @@ from elimax.stats.gaussian import NullSpace as NullSpace
 from elimax.stats.gaussian import Restricted as Restricted
 from elimax.stats.gaussian import independent as independent
 from elimax.stats.gaussian import restricted as restricted
+from elimax.stats.inference import Criticism as Criticism
+from elimax.stats.inference import Draws as Draws
+from elimax.stats.inference import HyperparameterError as HyperparameterError
+from elimax.stats.inference import ImportanceSample as ImportanceSample
+from elimax.stats.inference import Inla as Inla
+from elimax.stats.inference import LogPosterior as LogPosterior
+from elimax.stats.inference import Marginal as Marginal
+from elimax.stats.inference import Marginals as Marginals
+from elimax.stats.inference import importance_sample as importance_sample
+from elimax.stats.inference import inla as inla
+from elimax.stats.inference import log_posterior as log_posterior
 from elimax.stats.laplace import Fit as Fit
 from elimax.stats.laplace import LaplaceApproximation as LaplaceApproximation
 from elimax.stats.laplace import LaplaceError as LaplaceError
@@ -67,7 +79,7 @@ _LAZY = {
         "design_of",
         "lmm",
     )
-}
+} | {name: ("elimax.stats.inference.arviz", "arviz") for name in ("pareto_k", "to_arviz")}
 
 
 def __getattr__(name: str) -> _typing.Any:

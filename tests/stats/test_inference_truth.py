@@ -1,0 +1,194 @@
+"""Integrated nested Laplace approximations beside R-INLA's results on real data (shared/data/truth)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import elimax as ex
+from elimax import stats
+from elimax.stats import precision
+from elimax.stats.inference.conditional import AT_POINT
+from elimax.stats.inference.evaluate import evaluate
+
+from .references import indicators, read, truth_of
+
+GLMM, AREAL = "inla_glmm_disease_smoothing", "inla_areal_smoothing"
+
+
+def loggamma(log_precision, a, b):
+    return (
+        a * np.log(b)
+        - jax.scipy.special.gammaln(a)
+        + a * log_precision
+        - b * jnp.exp(log_precision)
+    )
+
+
+def fixed_effects(count):
+    """R-INLA's defaults: precision 1e-6 of the intercept (in these runs), 1e-3 of the others."""
+    return ex.SymmetricMatrix.diags(jnp.asarray(np.r_[1e-6, np.full(count - 1, 1e-3)]))
+
+
+def iid(n, log_precision):
+    return ex.SymmetricMatrix.diags(jnp.full(n, jnp.exp(log_precision)))
+
+
+def design(X, *parts):
+    return ex.SparseMatrix.from_scipy(sp.csc_array(sp.hstack([sp.csr_array(X), *parts])))
+
+
+def seeds(shared):
+    d = read(shared, "csv", "seeds.csv")
+    X = np.c_[np.ones(21), d.x1, d.x2]
+    return stats.LatentGaussianModel(
+        lambda t: stats.independent(fixed_effects(3), iid(21, t[0])),
+        design(X, sp.eye_array(21)),
+        stats.Binomial(jnp.asarray(d.n.to_numpy(float))),
+        d.r.to_numpy(float),
+        prior=lambda t: loggamma(t[0], 0.5, 0.0164),
+    )
+
+
+def salamander(shared):
+    d = read(shared, "csv", "salamander_mating.csv")
+    d = d[d.experiment == 1]
+    X = np.c_[np.ones(len(d)), d[["fW", "mW", "WW"]].to_numpy(float)]
+    Z = [indicators(d.female), indicators(d.male)]
+    return stats.LatentGaussianModel(
+        lambda t: stats.independent(
+            fixed_effects(4), *(iid(z.shape[1], s) for z, s in zip(Z, t, strict=True))
+        ),
+        design(X, *Z),
+        stats.Binomial(1.0),
+        d.y.to_numpy(float),
+        prior=lambda t: jnp.sum(loggamma(t, 1.0, 0.622)),
+    )
+
+
+def scotland(shared, kind):
+    d = read(shared, "csv", "scotland_lip.csv")
+    e = read(shared, "csv", "scotland_edges.csv")
+    W = sp.csr_array(sp.coo_array((np.ones(len(e)), (e.i - 1, e.j - 1)), (56, 56)))
+    W, eye = W + W.T, sp.eye_array(56)
+    likelihood, y = stats.Poisson(jnp.asarray(d.E.to_numpy(float))), d.Counts.to_numpy(float)
+    if kind == "iid":
+        return stats.LatentGaussianModel(
+            lambda t: stats.independent(fixed_effects(1), iid(56, t[0])),
+            design(np.ones((56, 1)), eye),
+            likelihood,
+            y,
+            prior=lambda t: loggamma(t[0], 1.0, 0.0014),
+        )
+    if kind == "bym":
+        besag = precision.besag(W)
+        return stats.LatentGaussianModel(
+            lambda t: stats.independent(
+                fixed_effects(1), iid(56, t[0]), besag.field(jnp.exp(t[1]))
+            ),
+            design(np.ones((56, 1)), eye, eye),
+            likelihood,
+            y,
+            prior=lambda t: loggamma(t[0], 1.0, 0.0014) + loggamma(t[1], 1.0, 0.339),
+        )
+    if kind == "bym2":
+        mixed, of_phi = precision.bym2(W), precision.pc_bym2(W, 0.5, 2 / 3)
+        rate = -np.log(0.01)  # P(sd > 1) = 0.01
+
+        def prior(t):
+            of_tau = jnp.log(rate / 2) - t[0] / 2 - rate * jnp.exp(-t[0] / 2)
+            jacobian = jax.nn.log_sigmoid(t[1]) + jax.nn.log_sigmoid(-t[1])
+            return of_tau + of_phi(jax.nn.sigmoid(t[1])) + jacobian
+
+        return stats.LatentGaussianModel(
+            lambda t: stats.independent(
+                fixed_effects(2), mixed.field(jax.nn.sigmoid(t[1]), jnp.exp(t[0]))
+            ),
+            design(np.c_[np.ones(56), d.X / 10], eye, sp.csr_array((56, 56))),
+            likelihood,
+            y,
+            prior=prior,
+        )
+    raise AssertionError(kind)
+
+
+def tokyo(shared):
+    d = read(shared, "csv", "tokyo.csv")
+    walk = precision.rw2(366, cyclic=True)
+    return stats.LatentGaussianModel(
+        lambda t: walk.field(jnp.exp(t[0]), constrained=False),
+        None,
+        stats.Binomial(jnp.asarray(d.n.to_numpy(float))),
+        d.y.to_numpy(float),
+        prior=lambda t: loggamma(t[0], 1.0, 1e-4),
+    )
+
+
+CASES = {
+    "seeds_main": (GLMM, seeds),
+    "salamander_exp1": (GLMM, salamander),
+    "scotland_m1_iid": (GLMM, lambda shared: scotland(shared, "iid")),
+    "scotland_m3_bym": (GLMM, lambda shared: scotland(shared, "bym")),
+    "scotland_bym2_pc": (GLMM, lambda shared: scotland(shared, "bym2")),
+    "tokyo_rw2_cyclic": (AREAL, tokyo),
+}
+
+
+def moments(truth):
+    """Means and sds of all elements of the field, and how many of them are fixed effects."""
+    fixed = truth["fixed"] or {"mean": [], "sd": []}
+    blocks = [fixed, *truth["random"].values()]
+    mean, sd = (np.concatenate([np.atleast_1d(b[k]) for b in blocks]) for k in ("mean", "sd"))
+    return mean, sd, np.atleast_1d(fixed["mean"]).size
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_conditional_densities_at_the_points_of_inla(shared, name):
+    """At R-INLA's integration points, with its weights: log posteriors, and the marginals of the field."""
+    file, build = CASES[name]
+    truth = truth_of(shared, file, name)
+    model = build(shared)
+    for variant, correction in (
+        ("default_compact_vb", "vb"),
+        ("compact_gaussian_novb", "gaussian"),
+    ):
+        expected = truth[variant]
+        *theta, log_posterior, weights = (np.asarray(v) for v in expected["joint_hyper"].values())
+        points, weights = np.stack(theta, 1), weights / weights.sum()
+        target = stats.log_posterior(model, points[np.argmax(log_posterior)])
+        found = evaluate(AT_POINT[correction], target, points)
+        assert not found.status.any()
+        # R-INLA leaves out constants (1/2 log|R|_+, and terms of constraints).
+        difference = found.log_posterior - log_posterior
+        # Its prior of phi is a table, interpolated; its prior of the unstructured part has rounding of 1e-5.
+        tolerance = 5e-3 if name == "scotland_bym2_pc" else 1e-4
+        np.testing.assert_allclose(difference, difference[0], atol=tolerance)
+        marginals = stats.Marginals(weights, found.mean, found.sd)
+        mean, sd, fixed = moments(expected)
+        n = fixed or mean.size
+        np.testing.assert_allclose((marginals.mean[:n] - mean[:n]) / sd[:n], 0, atol=1e-2)
+        np.testing.assert_allclose(marginals.sd[:n] / sd[:n], 1, atol=1e-2)
+
+
+def test_fixed_effect_of_salamanders_is_corrected(shared):
+    """The mean of the intercept: Gaussian 1.247, variational 1.472, Laplace's approximation of it 1.500."""
+    model = salamander(shared)
+    truth = truth_of(shared, GLMM, "salamander_exp1")
+    for correction, expected in (("gaussian", 1.247), ("vb", 1.472), ("simplified", 1.500)):
+        fit = stats.inla(model, jnp.zeros(2), correction=correction)
+        assert abs(fit.field.mean[0] - expected) < 4e-3
+    reference = truth["classic_laplace_grid"]
+    sd = np.array(reference["fixed"]["sd"])
+    np.testing.assert_allclose((fit.field.mean[:4] - reference["fixed"]["mean"]) / sd, 0, atol=1e-2)
+    np.testing.assert_allclose(fit.field.sd[:4] / sd, 1, atol=2e-2)
+    for marginal, median in zip(fit.theta.values(), reference["hyper"]["0.5quant"], strict=True):
+        np.testing.assert_allclose(marginal.transform(jnp.exp).quantile(0.5), median, rtol=5e-3)
+
+
+def test_seeds(shared):
+    truth = truth_of(shared, GLMM, "seeds_main")["classic_laplace_grid"]
+    fit = stats.inla(seeds(shared), jnp.ones(1))
+    tau = fit.theta["theta[0]"].transform(jnp.exp)
+    np.testing.assert_allclose(tau.quantile(0.5), truth["hyper"]["0.5quant"], rtol=1e-2)
+    np.testing.assert_allclose(fit.log_marginal_likelihood, -76.0, atol=0.5)
