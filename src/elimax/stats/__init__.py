@@ -2,6 +2,9 @@
 
 field = stats.GMRF(mean, precision, constraints, null_space)   log_prob, sample, variance
 stats.independent(field, other)                                one behind the other
+stats.LatentGaussianModel, stats.laplace, stats.maximize       Laplace's approximation, estimates
+stats.inla(model, theta)                                       posterior marginals, criticism, draws
+stats.log_posterior(model, theta)                              what Markov chains sample
 """
 
 import importlib as _importlib
