@@ -1,4 +1,4 @@
-"""Integration over hyperparameters, criticism, draws, importance weights, beside closed forms."""
+"""Integration over hyperparameters, criticism, draws, importance weights: closed forms and quadrature."""
 
 import itertools
 
@@ -20,17 +20,25 @@ from elimax.stats.inference.evaluate import evaluate
 COUNTS = np.array([3.0, 1.0, 0.0, 4.0, 2.0, 6.0, 3.0, 5.0, 1.0, 2.0])
 
 
+_D = np.eye(COUNTS.size) - 0.7 * np.eye(COUNTS.size, k=-1)
+CHAIN = ex.SymmetricMatrix.from_dense(_D.T @ _D)
+
+
+def chain_field(theta):
+    return stats.GMRF(0.3, jnp.exp(theta["log_tau"]) * CHAIN)
+
+
+def chain_prior(theta):
+    return -0.5 * (theta["log_tau"] - 1.0) ** 2
+
+
 def poisson(observations=COUNTS):
-    """Counts on an AR(1)-like chain of known correlation, unknown precision; theta its logarithm."""
-    n = len(observations)
-    D = np.eye(n) - 0.7 * np.eye(n, k=-1)
-    R = ex.SymmetricMatrix.from_dense(D.T @ D)
+    """Counts on an AR(1)-like chain of known correlation, unknown precision; theta its logarithm.
+
+    The functions are the same in every model, so that all are compiled once.
+    """
     return stats.LatentGaussianModel(
-        lambda theta: stats.GMRF(0.3, jnp.exp(theta["log_tau"]) * R),
-        None,
-        stats.Poisson(),
-        observations,
-        prior=lambda theta: -0.5 * (theta["log_tau"] - 1.0) ** 2,
+        chain_field, None, stats.Poisson(), observations, prior=chain_prior
     )
 
 
@@ -127,6 +135,7 @@ def test_hyperparameter_of_a_gaussian_model_is_exact():
     np.testing.assert_allclose(fit.predictor.mean, fit.field.mean)
 
 
+@pytest.mark.slow
 def test_strategies_agree():
     model, _ = normal(60)
     by_grid, by_design = (
@@ -294,6 +303,7 @@ def test_log_posterior_is_differentiable_and_minus_infinity_where_it_fails(fitte
     assert target.unravel(t)["log_tau"] == 0.4
 
 
+@pytest.mark.slow
 def test_nuts_over_hyperparameters_with_the_field_marginalized(fitted):
     target = fitted.target
     warmup = blackjax.window_adaptation(blackjax.nuts, target)
@@ -313,6 +323,7 @@ def test_nuts_over_hyperparameters_with_the_field_marginalized(fitted):
     assert np.all(np.abs(fields.mean(0) - gaussian.mean) < 0.4 * gaussian.sd)
 
 
+@pytest.mark.slow
 def test_numpyro_takes_the_density(fitted):
     target = fitted.target
     kernel = numpyro.infer.NUTS(potential_fn=lambda theta: -target(theta))
