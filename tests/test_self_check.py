@@ -37,6 +37,7 @@ def test_a_wrong_result_fails(monkeypatch):
         "Cholesky: log-determinant",
         "... its gradient and second derivative",
         "... selected inverse",
+        "Laplace approximation",
     ]
 
 

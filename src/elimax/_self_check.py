@@ -16,6 +16,7 @@ import numpy as np
 from elimax._factor import cholesky, ldl, lu
 from elimax._jacobian import jacobian
 from elimax._matrix import SymmetricMatrix, kron
+from elimax.stats import Gaussian, LatentGaussianModel, laplace
 
 K = 100
 
@@ -81,6 +82,14 @@ def self_check(k: int = K) -> Iterator[Check]:
     def sparse_jacobian() -> float:
         return relative(jacobian(lambda x: T @ x + x**3)(b) @ b, T @ b + 3 * b**3)
 
+    def laplace_approximation() -> float:
+        """y = x + noise at the first eigenvector, x ~ N(0, T^-1): the approximation is exact."""
+        sine = np.sqrt(2 / (k + 1)) * np.sin(np.pi * np.arange(1, k + 1) / (k + 1))
+        model = LatentGaussianModel(T, None, Gaussian(), np.outer(sine, sine).ravel(), {"sd": 0.5})
+        variances = 1 / values + 0.25  # of y, along the eigenvectors
+        expected = -0.5 * (np.sum(np.log(2 * np.pi * variances)) + 1 / variances[0, 0])
+        return relative(laplace(model, None).log_marginal, expected)
+
     computed: dict[str, Callable[[], float]] = {
         "Cholesky: log-determinant": lambda: relative(log_determinant(0.0), np.log(values).sum()),
         "... its gradient and second derivative": lambda: relative(
@@ -94,6 +103,7 @@ def self_check(k: int = K) -> Iterator[Check]:
         "LDL: inertia": inertia,
         "LU: solution": lambda: residual(lu, T.to_general()),
         "sparse Jacobian": sparse_jacobian,
+        "Laplace approximation": laplace_approximation,
     }
     eps = float(jnp.finfo(T.dtype).eps)
     for name, compute in computed.items():
