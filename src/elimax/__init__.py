@@ -13,7 +13,7 @@ Everything jits, vmaps and differentiates to every order, in both modes, with re
 Below this surface, from the ground: `_structure` (integers, on the host), `_primitive` (JAX primitives over
 a fixed structure), `_matrix` (pattern and values), `_factor`, `_least_squares` and `_triangular` (what is
 computed from them), `_jacobian` (sparse derivatives of functions), `_operator` and
-`_solver` (the faces to lineax). Above it: `elimax.stats` (random fields, Laplace approximations, mixed models).
+`_solver` (the faces to lineax). Above it, `elimax.stats`: random fields, Laplace approximation, mixed models.
 """
 
 import importlib as _importlib
