@@ -17,6 +17,7 @@ PAGES = [
     "docs/external_solvers.md",
     "docs/sparse_differentiation.md",
     "docs/vertex_elimination.md",
+    "docs/laplace.md",
     "docs/gmrf.md",
 ]
 # One thread of BLAS: many that wait for each other would take longer than all the rest.
