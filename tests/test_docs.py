@@ -15,6 +15,7 @@ PAGES = [
     "docs/external_solvers.md",
     "docs/gmrf.md",
     "docs/inference.md",
+    "docs/laplace.md",
     "docs/lineax.md",
     "docs/mixed_models.md",
     "docs/optimistix.md",
