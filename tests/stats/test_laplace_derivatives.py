@@ -135,7 +135,7 @@ FORWARD, REVERSE = jax.jacfwd, jax.jacrev
     "kind, first, second",
     [
         ("poisson", FORWARD, REVERSE),
-        ("intrinsic", FORWARD, REVERSE),
+        pytest.param("intrinsic", FORWARD, REVERSE, marks=SLOW),
         pytest.param("poisson", REVERSE, REVERSE, marks=SLOW),
         pytest.param("poisson", REVERSE, FORWARD, marks=SLOW),
         pytest.param("poisson", FORWARD, FORWARD, marks=SLOW),

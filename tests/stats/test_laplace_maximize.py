@@ -79,6 +79,7 @@ def test_one_way_layout(rng):
     np.testing.assert_allclose(of_predictor, np.diag(P @ C[: GROUPS + 1, : GROUPS + 1] @ P.T), 1e-8)
 
 
+@pytest.mark.slow
 def test_a_prior_makes_it_the_posterior_mode(rng):
     model = one_way(rng, 1.0, prior=lambda t: -50 * (t["log_sd"] - 1.0) ** 2)
     fit = maximize(model, START)

@@ -14,26 +14,26 @@ SLOW = pytest.mark.slow
 NAMES = [
     "cbpp",
     "scotland",
-    "germany",
+    pytest.param("germany", marks=SLOW),
     "tokyo",
     "meuse",
-    "meuse_reml",
-    "spdetoy",
+    pytest.param("meuse_reml", marks=SLOW),
+    pytest.param("spdetoy", marks=SLOW),
     "parana",
     "leukaemia",
-    "mcycle",
-    "seatbelts",
-    "socatt",
-    "salamander_mating",
-    "salamanders_poisson",
+    pytest.param("mcycle", marks=SLOW),
+    pytest.param("seatbelts", marks=SLOW),
+    pytest.param("socatt", marks=SLOW),
+    pytest.param("salamander_mating", marks=SLOW),
+    pytest.param("salamanders_poisson", marks=SLOW),
     "salamanders_zip",
     pytest.param("salamanders_nbinom1", marks=SLOW),
     pytest.param("salamanders_nbinom2", marks=SLOW),
     pytest.param("salamanders_zinb", marks=SLOW),
-    "salamanders_hurdle",
+    pytest.param("salamanders_hurdle", marks=SLOW),
     pytest.param("ar1_4d", marks=SLOW),
     "pcod",
-    "lattice",
+    pytest.param("lattice", marks=SLOW),
 ]
 
 
@@ -66,7 +66,7 @@ STARTS = {"leukaemia": [-5.0, 0, 0, 0, 0, 0, 0, 0]}
 
 @pytest.mark.parametrize(
     "name",
-    ["cbpp", "scotland", "meuse"]
+    ["scotland"]
     + [
         pytest.param(name, marks=SLOW)
         for name in (
@@ -103,6 +103,7 @@ def test_optimum_standard_errors_and_variances(name, shared):
         np.testing.assert_allclose(fit.approximation.mode[place], random["mode"], 1e-4, 1e-4)
 
 
+@SLOW
 def test_joint_precision(shared):
     """TMB's sdreport: fixed effects and variance parameters beside the random effects."""
     r = references.cbpp(shared)
