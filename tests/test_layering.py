@@ -159,6 +159,7 @@ FLOORS = {
     "plotting.spy": 91,
     "plotting": 92,
     # Gaussian Markov random fields
+    "stats.gaussian.coordinates": 100,
     "stats.gaussian.null_space": 100,
     "stats.gaussian.restricted": 101,
     "stats.gaussian.design": 102,
@@ -227,6 +228,8 @@ FLOORS = {
     "stats.mixed.lmm": 155,
     "stats.mixed.compare": 156,
     "stats.mixed": 159,
+    # for other ecosystems: imported by users only
+    "stats.numpyro": 171,
     # all of statistics
     "stats": 199,
     # what an installation prints of itself
