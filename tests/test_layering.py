@@ -230,6 +230,7 @@ FLOORS = {
     "stats.mixed": 159,
     # for other ecosystems: imported by users only
     "stats.numpyro": 171,
+    "stats.pymc": 172,
     # all of statistics
     "stats": 199,
     # what an installation prints of itself
