@@ -12,6 +12,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [
     "README.md",
     "docs/lineax.md",
+    "docs/numpyro_pymc.md",
     "docs/optimistix.md",
     "docs/diffrax.md",
     "docs/external_solvers.md",
