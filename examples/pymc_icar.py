@@ -77,7 +77,7 @@ def main() -> None:
     counties = load()
     posterior = sample(counties)
     print(arviz.summary(posterior, var_names=["level", "sd"]))
-    rate = 1000 * posterior.posterior["rate"].mean(("chain", "draw")).values
+    rate = 1000 * posterior["posterior"]["rate"].mean(("chain", "draw")).values
     crude = 1000 * counties.deaths / counties.births
     print("deaths per 1000 births        crude  smoothed")
     for i in np.argsort(-rate)[:5]:

@@ -151,7 +151,7 @@ def _embed(coordinates: Coordinates, z: TensorVariable) -> TensorVariable:
 
 
 def _check_precision() -> None:
-    if not jax.config.jax_enable_x64:
+    if jnp.result_type(float) != np.float64:
         raise RuntimeError(
             'JAX computes in float32: call jax.config.update("jax_enable_x64", True) first'
         )
