@@ -166,6 +166,7 @@ def reference(walk, y):
     return mean[:16], jnp.sqrt(w @ (variances + modes**2) - mean**2)[:16], w @ points
 
 
+@pytest.mark.slow
 def test_nuts_finds_the_posterior():
     walk, y, model = counts()
     sampler = MCMC(NUTS(model), num_warmup=300, num_samples=1000, progress_bar=False)
