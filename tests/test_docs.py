@@ -18,6 +18,7 @@ PAGES = [
     "docs/laplace.md",
     "docs/lineax.md",
     "docs/mixed_models.md",
+    "docs/numpyro_pymc.md",
     "docs/optimistix.md",
     "docs/sparse_differentiation.md",
     "docs/spde.md",

@@ -159,6 +159,7 @@ FLOORS = {
     "plotting.spy": 91,
     "plotting": 92,
     # Gaussian Markov random fields
+    "stats.gaussian.coordinates": 100,
     "stats.gaussian.null_space": 100,
     "stats.gaussian.restricted": 101,
     "stats.gaussian.design": 102,
@@ -241,6 +242,9 @@ FLOORS = {
     "stats.mixed.lmm": 155,
     "stats.mixed.compare": 156,
     "stats.mixed": 159,
+    # the faces to other packages
+    "stats.numpyro": 171,
+    "stats.pymc": 172,
     # all of statistics
     "stats": 199,
     # what an installation prints of itself
