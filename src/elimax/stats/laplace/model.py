@@ -18,11 +18,7 @@ Theta = Any  # any pytree of arrays
 
 
 class LatentGaussianModel(eqx.Module):
-<<<<<<< HEAD
-    r"""Observations $y_k \sim p(y_k \mid \eta_k, \theta)$ of $\eta = o(\theta) + A(\theta) x$, x a field.
-=======
     r"""Observations $y_k \sim p(y \mid \eta_k, \theta)$, $\eta = o(\theta) + A(\theta) x$, x Gaussian.
->>>>>>> laplace
 
     The hyperparameters theta are any pytree of arrays; what depends on them is a function of them. Functions
     may close over arrays, traced ones included.
