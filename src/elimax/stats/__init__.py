@@ -7,6 +7,7 @@ stats.matern(mesh, kappa, tau)                                 fields on a stats
 model = stats.LatentGaussianModel(latent, design, stats.Poisson(), y)
 stats.laplace(model, theta), stats.maximize(model, theta)      sparse Newton; likelihood or posterior
 stats.lmm("Reaction ~ Days + (Days | Subject)", data)          mixed models by formula
+stats.glmm("y ~ x + (1 | g)", data, family="poisson")         generalized ones, by Laplace's approximation
 stats.compare(fit, other)                                      likelihood-ratio tests
 """
 
@@ -60,11 +61,13 @@ _LAZY = {
     name: ("elimax.stats.mixed", "stats")
     for name in (
         "Design",
+        "GeneralizedMixedFit",
         "LinearMixedFit",
         "MixedFit",
         "RandomDesign",
         "compare",
         "design_of",
+        "glmm",
         "lmm",
     )
 }
