@@ -72,6 +72,7 @@ def test_cbpp_is_that_of_lme4(name, more):
     np.testing.assert_allclose(fit.coefficients["std_error"], errors, rtol=1e-3)
 
 
+@pytest.mark.slow
 @needs_shared
 def test_zero_variance_of_a_betabinomial_is_a_boundary():
     theirs = truth("glmmtmb")["cbpp_betabinomial"]
@@ -116,6 +117,7 @@ def test_salamanders_are_those_of_glmmtmb(name):
         assert np.max(np.abs(zero["estimate"] - zi) / zero["std_error"]) < 1e-3
 
 
+@pytest.mark.slow
 @needs_shared
 def test_crossed_salamander_matings():
     theirs = truth("glmmtmb")["salamander_mating_pooled_modelA"]

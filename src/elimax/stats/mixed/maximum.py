@@ -28,6 +28,7 @@ _DIFFERENCE = 1e-4  # of the coordinates of the search, which are of size 1
 
 @eqx.filter_jit
 def posterior(model: GeneralizedModel, parameters: Array, start: Array) -> tuple[Array, Any]:
+    """The mode of u, and the covariances of every level's random effects given the data, per term."""
     found = approximation(model, parameters, start)
     factor = found.restricted().factor
     theta = model.split(parameters)[0]
