@@ -62,7 +62,7 @@ def test_deviance_and_its_derivatives_are_those_of_dense_algebra():
     best = jnp.asarray(fit.parameters)
     np.testing.assert_allclose(jax.jit(jax.jacfwd(dense))(best), 0, atol=1e-4)
     information = jax.jit(jax.jacfwd(jax.jacfwd(dense)))(best) / 2
-    np.testing.assert_allclose(fit.covariance, np.linalg.inv(information), rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(fit.covariance, np.linalg.inv(information), rtol=1e-4, atol=1e-7)
 
 
 def test_no_variation_is_a_boundary():

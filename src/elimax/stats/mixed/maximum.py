@@ -23,7 +23,7 @@ from elimax.stats.mixed.scaling import Scaling, scale_of
 evaluate_with_gradient = eqx.filter_jit(jax.value_and_grad(deviance, argnums=1, has_aux=True))
 _FLAT = 1e-9  # curvature relative to the largest, below which a direction is not estimated
 _LEAK = 1e-6  # the part of a coordinate in such directions that does no harm
-_DIFFERENCE = 1e-4  # of the coordinates of the search, which are of size 1
+_DIFFERENCE = 1e-3  # of coordinates of size 1: modes are known to 1e-6, which limits gradients
 
 
 @eqx.filter_jit
