@@ -8,6 +8,7 @@ model = stats.LatentGaussianModel(latent, design, stats.Poisson(), y)
 stats.laplace(model, theta), stats.maximize(model, theta)      sparse Newton; likelihood or posterior
 stats.inla(model, theta), stats.importance_sample(...)         posterior marginals; how far to trust them
 stats.lmm("Reaction ~ Days + (Days | Subject)", data)          mixed models by formula
+stats.glmm("y ~ x + (1 | g)", data, family="poisson")         generalized ones, by Laplace's approximation
 stats.compare(fit, other)                                      likelihood-ratio tests
 """
 
@@ -72,11 +73,13 @@ _LAZY = {
     name: ("elimax.stats.mixed", "stats")
     for name in (
         "Design",
+        "GeneralizedMixedFit",
         "LinearMixedFit",
         "MixedFit",
         "RandomDesign",
         "compare",
         "design_of",
+        "glmm",
         "lmm",
     )
 } | {name: ("elimax.stats.inference.arviz", "arviz") for name in ("pareto_k", "to_arviz")}

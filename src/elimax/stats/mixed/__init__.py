@@ -4,6 +4,8 @@ from elimax.stats.mixed.compare import compare as compare
 from elimax.stats.mixed.design import Design as Design
 from elimax.stats.mixed.design import design_of as design_of
 from elimax.stats.mixed.fit import MixedFit as MixedFit
+from elimax.stats.mixed.generalized_fit import GeneralizedMixedFit as GeneralizedMixedFit
+from elimax.stats.mixed.glmm import glmm as glmm
 from elimax.stats.mixed.lmm import LinearMixedFit as LinearMixedFit
 from elimax.stats.mixed.lmm import fit_design as fit_design
 from elimax.stats.mixed.lmm import lmm as lmm

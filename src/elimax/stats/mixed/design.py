@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,7 @@ class Design:
     - `index`: the rows of the data that are used.
     - `missing`: how many were not, for a missing value.
     - `aliased`: the columns left out of X because others span them.
+    - `others`: further columns by formulas of their own, such as those of a dispersion, by name.
     """
 
     formula: ParsedFormula
@@ -81,6 +83,7 @@ class Design:
     fixed_part: Part
     kept: np.ndarray  # which columns of fixed_part are in X
     term_parts: tuple[tuple[Part, Grouping], ...]
+    others: Mapping[str, tuple[Part, np.ndarray]]
 
     @property
     def n(self) -> int:
@@ -92,6 +95,7 @@ def design_of(
     data: Any,
     weights: Any = None,
     offset: Any = None,
+    others: Mapping[str, str] = MappingProxyType({}),
 ) -> Design:
     """Evaluates a formula of lme4 on data.
 
@@ -101,6 +105,7 @@ def design_of(
     - `data`: a data frame of pandas or polars, or a dict of arrays.
     - `weights`: positive, one per row, or the name of a column.
     - `offset`: one per row, or the name of a column; added to offsets in the formula.
+    - `others`: right sides of further formulas of fixed effects, by name.
 
     **Raises:** `ValueError` for a formula that cannot be read, an unknown column, values that are not finite,
     weights that are not positive, no complete rows, a response that is not numbers, a grouping factor of
@@ -110,7 +115,7 @@ def design_of(
     """
     parsed = parse(formula)
     expressions = [parsed.response, *parsed.offsets]
-    formulas = [parsed.fixed, *(bar.effects for bar in parsed.bars)]
+    formulas = [parsed.fixed, *(bar.effects for bar in parsed.bars), *others.values()]
     known = column_names(data)
     bare = {text for text in expressions if text.isidentifier()}
     for name in sorted(bare.union(*map(_required, formulas))):
@@ -153,6 +158,7 @@ def design_of(
         fixed_part=fixed_part,
         kept=kept,
         term_parts=term_parts,
+        others={name: Part.of(text, frame) for name, text in others.items()},
     )
 
 

@@ -1,0 +1,148 @@
+"""Generalized fits: derivatives beside dense algebra, boundaries, predictions, draws, errors."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+
+from elimax.stats import compare, glmm
+from elimax.stats.mixed.family import FAMILIES
+from elimax.stats.mixed.generalized import deviance
+
+
+@functools.cache
+def counts() -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"g": rng.integers(0, 12, 150).astype(str), "x": rng.normal(size=150)})
+    b = 0.7 * rng.normal(size=12)
+    eta = 0.5 + 0.4 * data.x + b[data.g.astype(int)]
+    return data.assign(y=rng.poisson(np.exp(eta)), z=rng.poisson(np.exp(1 + 0.2 * data.x)))
+
+
+@functools.cache
+def poisson():
+    return glmm("y ~ x + (1 | g)", counts(), "poisson")
+
+
+def dense_deviance(fit, parameters):
+    """With Newton's iteration as a loop: differentiable as it stands."""
+    y, X = fit.model.y, fit.model.X
+    Z = fit.model.random.Z.todense()
+    A, base = Z * parameters[0], X @ parameters[1:]
+
+    def newton(_, u):
+        mu = jnp.exp(base + A @ u)
+        H = jnp.eye(len(u)) + A.T @ (mu[:, None] * A)
+        return u + jnp.linalg.solve(H, A.T @ (y - mu) - u)
+
+    u = jax.lax.fori_loop(0, 15, newton, jnp.zeros(Z.shape[1]))
+    eta = base + A @ u
+    H = jnp.eye(len(u)) + A.T @ (jnp.exp(eta)[:, None] * A)
+    log_density = y * eta - jnp.exp(eta) - jax.scipy.special.gammaln(y + 1)
+    return -2 * (jnp.sum(log_density) - u @ u / 2) + jnp.linalg.slogdet(H)[1]
+
+
+def test_deviance_and_its_derivatives_are_those_of_dense_algebra():
+    fit = poisson()
+    at = jnp.asarray(fit.parameters) + jnp.array([0.1, -0.2, 0.05])
+
+    def ours(p):
+        return deviance(fit.model, p, jnp.zeros(12))[0]
+
+    def dense(p):
+        return dense_deviance(fit, p)
+
+    np.testing.assert_allclose(ours(at), dense(at), rtol=1e-11)
+    wanted = jax.jit(jax.jacfwd(dense))(at)
+    np.testing.assert_allclose(jax.jit(jax.grad(ours))(at), wanted, rtol=1e-8)
+    np.testing.assert_allclose(jax.jit(jax.jacfwd(ours))(at), wanted, rtol=1e-8)
+    best = jnp.asarray(fit.parameters)
+    np.testing.assert_allclose(jax.jit(jax.jacfwd(dense))(best), 0, atol=1e-4)
+    information = jax.jit(jax.jacfwd(jax.jacfwd(dense)))(best) / 2
+    np.testing.assert_allclose(fit.covariance, np.linalg.inv(information), rtol=1e-4, atol=1e-7)
+
+
+def test_no_variation_is_a_boundary():
+    fit = glmm("z ~ x + (1 | g)", counts(), "poisson")
+    assert fit.converged and fit.is_singular and fit.theta.iloc[0] == 0
+    assert np.isnan(fit.theta_standard_errors[0])
+    assert np.all(np.isfinite(fit.coefficients)) and "singular" in fit.summary()
+    mu = fit.fitted  # the score of the ordinary regression vanishes
+    np.testing.assert_allclose(fit.design.X.T @ (fit.design.y - mu), 0, atol=1e-3)
+
+
+def test_predictions_residuals_and_draws():
+    fit, data = poisson(), counts()
+    np.testing.assert_allclose(fit.predict(data), fit.fitted, rtol=1e-12)
+    np.testing.assert_allclose(np.exp(fit.predict(scale="link")), fit.predict(), rtol=1e-12)
+    np.testing.assert_allclose(fit.residuals, data["y"] - fit.fitted)
+    np.testing.assert_allclose(fit.scaled_residuals, fit.residuals / np.sqrt(fit.fitted))
+    draws = fit.simulate(jax.random.key(0), (4000,), conditional=True)
+    assert draws.shape == (4000, 150)
+    error = np.sqrt(fit.fitted / 4000)
+    assert np.max(np.abs(draws.mean(axis=0) - fit.fitted) / error) < 5
+    again = fit.refit(data["y"].to_numpy())
+    np.testing.assert_allclose(again.parameters, fit.parameters)
+    sd = fit.conditional_modes["sd"]
+    assert np.all((sd > 0) & (sd < fit.theta.iloc[0])) and "Poisson" in fit.summary()
+
+
+def test_comparison_of_nested_models():
+    simpler = glmm("y ~ 1 + (1 | g)", counts(), "poisson")
+    table = compare(poisson(), simpler)
+    assert list(table["npar"]) == [2, 3]
+    np.testing.assert_allclose(
+        table["chisq"].iloc[1], 2 * (poisson().log_likelihood - simpler.log_likelihood)
+    )
+
+
+def test_proportions_with_weights_are_pairs():
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"g": np.repeat(list("abcdefgh"), 5), "n": rng.integers(5, 20, 40)})
+    data["s"] = rng.binomial(data.n, 0.3)
+    data["p"] = data.s / data.n
+    pair = glmm("cbind(s, n - s) ~ 1 + (1 | g)", data)
+    weighted = glmm("p ~ 1 + (1 | g)", data, weights="n")
+    np.testing.assert_allclose(weighted.log_likelihood, pair.log_likelihood, rtol=1e-12)
+    np.testing.assert_allclose(pair.fitted, pair.predict(data), rtol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["gamma", "beta", "tweedie", "student", "nbinom1", "nbinom2"])
+def test_families_find_what_they_were_simulated_with(family):
+    rng = np.random.default_rng(8)
+    g = np.repeat(np.arange(60), 20)
+    x = rng.normal(size=1200)
+    eta = 0.3 + 0.5 * x + 0.4 * rng.normal(size=60)[g]
+    likelihood = FAMILIES[family]()
+    own = {"dispersion": 1.5, "shape": 2.0, "precision": 8.0, "scale": 0.7, "df": 5.0, "power": 1.4}
+    parameters = {name: own[name] for name in likelihood.names}
+    y = likelihood.sample(jax.random.key(1), jnp.asarray(eta), **parameters)
+    fit = glmm("y ~ x + (1 | g)", {"y": np.asarray(y), "x": x, "g": g.astype(str)}, family)
+    assert fit.converged
+    z = (fit.parameters[:3] - [0.4, 0.3, 0.5]) / np.sqrt(np.diagonal(fit.covariance))[:3]
+    assert np.max(np.abs(z)) < 4
+    for name, value in parameters.items():
+        assert abs(np.log(fit.family_parameters[name] / value)) < 0.5
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"family": "possion"}, "must be one of"),
+        ({"family": "poisson", "link": "probit"}, "binomial"),
+        ({"family": "poisson", "weights": np.ones(150)}, "weights"),
+        ({"family": "poisson", "dispersion": "~ x"}, "no dispersion"),
+        ({"family": "poisson", "dispersion": "x"}, "must be a formula"),
+        ({"family": "gamma"}, "positive"),
+        ({"family": "binomial"}, "whole numbers of successes"),
+        ({"family": "beta", "zero_inflation": "~ 1"}, "are for poisson"),
+        ({"family": "poisson", "zero_inflation": "~ 1", "hurdle": "~ 1"}, "not both"),
+    ],
+)
+def test_errors_say_what_to_do(options, words):
+    with pytest.raises(ValueError, match=words):
+        glmm("y ~ x + (1 | g)", counts(), **options)
