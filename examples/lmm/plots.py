@@ -12,24 +12,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 
 import elimax as ex
+from elimax.stats.mixed.plots import STYLE, WIDTH
 
 matplotlib.use("Agg")
 
 # Okabe and Ito's palette: told apart by readers with any color vision.
 BLUE, ORANGE = "#0072B2", "#E69F00"
-STYLE: dict[Any, Any] = {
-    "font.size": 8,
-    "axes.titlesize": 8.5,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7.5,
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "figure.constrained_layout.use": True,
-}
-WIDTH = 7.1  # inches: two columns of a journal page
 DPI = 600
 
 

@@ -8,6 +8,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 import pandas as pd
 
@@ -116,6 +117,17 @@ class MixedFit(abc.ABC):
         1e-4 residual standard deviations to the response counts as zero.
         """
         return bool(np.any(self._scaled_theta[on_diagonal(self._sizes)] < SINGULAR))
+
+    # -- new random effects
+
+    def _new_effects(self, keys: Any, shape: tuple[int, ...]) -> np.ndarray:
+        """Z Lambda u at the observations, (*shape, n), for new u ~ N(0, I): a key for every term."""
+        effects = np.zeros((*shape, self.design.n))
+        factors = templates(self._sizes, self.estimates.theta)
+        for term, T, key in zip(self.design.terms, factors, keys, strict=True):
+            u = np.asarray(jax.random.normal(key, (*shape, *term.size), float))
+            effects += np.sum(term.design * (u @ T.T)[..., term.codes, :], axis=-1)
+        return effects
 
     # -- estimates
 

@@ -20,7 +20,6 @@ from elimax.stats.mixed.fit import Estimates, MixedFit
 from elimax.stats.mixed.generalized import GeneralizedModel
 from elimax.stats.mixed.maximum import maximize, posterior
 from elimax.stats.mixed.optimize import Report
-from elimax.stats.mixed.random_term import templates
 from elimax.stats.mixed.table import column_names, frame_of
 
 
@@ -178,11 +177,8 @@ class GeneralizedMixedFit(MixedFit):
             eta = np.broadcast_to(
                 self.predict(include_random=conditional, scale="link"), (*shape, self.design.n)
             )
-            factors = templates(self._sizes, self.estimates.theta)
-            for term, T, own in zip(self.design.terms, factors, keys[:-1], strict=True):
-                if not conditional:
-                    u = np.asarray(jax.random.normal(own, (*shape, *term.size), float))
-                    eta = eta + np.sum(term.design * (u @ T.T)[..., term.codes, :], axis=-1)
+            if not conditional:
+                eta = eta + self._new_effects(keys[:-1], shape)
             parameters = self.family_parameters
             return np.asarray(
                 self.model.likelihood.sample(keys[-1], jnp.asarray(eta), **parameters)

@@ -19,7 +19,6 @@ from elimax.stats.mixed.cross_products import CrossProducts
 from elimax.stats.mixed.design import Design, design_of
 from elimax.stats.mixed.fit import Estimates, MixedFit
 from elimax.stats.mixed.optimize import Report, minimize
-from elimax.stats.mixed.random_term import templates
 from elimax.stats.mixed.scaling import Scaling
 
 # The model is an argument of these programs, its pattern the only static part: a second fit of the same
@@ -130,13 +129,8 @@ class LinearMixedFit(MixedFit):
             noise = np.asarray(jax.random.normal(keys[-1], (*shape, self.design.n), float))
             scale = 1.0 if self.design.weights is None else np.sqrt(self.design.weights)
             value = self.predict(include_random=conditional) + self.sigma * noise / scale
-            if conditional:
-                return value
-            factors = templates(self._sizes, self.estimates.theta)
-            for term, T, own in zip(self.design.terms, factors, keys[:-1], strict=True):
-                u = np.asarray(jax.random.normal(own, (*shape, *term.size), float))
-                b = self.sigma * u @ T.T
-                value = value + np.sum(term.design * b[..., term.codes, :], axis=-1)
+            if not conditional:
+                value = value + self.sigma * self._new_effects(keys[:-1], shape)
             return value
 
     def refit(self, response: np.ndarray | None = None, reml: bool | None = None) -> LinearMixedFit:

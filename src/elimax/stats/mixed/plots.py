@@ -15,7 +15,7 @@ from elimax.stats.mixed.results import group_labels
 
 # Okabe and Ito's palette: told apart by readers with any color vision.
 _BLUE, _VERMILION, _GRAY = "#0072B2", "#D55E00", "#8C8C8C"
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 8.5,
     "axes.labelsize": 8,
@@ -28,7 +28,7 @@ _STYLE: dict[Any, Any] = {
     "figure.constrained_layout.use": True,
 }
 _HALF_WIDTH = 1.959964  # of a 95% interval, in standard deviations
-_WIDTH = 7.1  # inches: two columns of a journal page
+WIDTH = 7.1  # inches: two columns of a journal page
 _FEW = 60  # levels that fit under each other with their names
 _EXTREMES = 25  # named levels at either end where there are more
 _CLOUD = 5000  # points above which a scatter is binned
@@ -61,7 +61,7 @@ def caterpillar(
     noun = term.group if noun is None else noun
     effect = f"effect on {fit.design.formula.response}" if effect is None else effect
     order = np.argsort(modes[:, 0], kind="stable")
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         draw = _with_extremes if len(order) > _FEW else _all_named
         figure = draw(modes, sd, order, term, noun, effect)
         figure.suptitle(
@@ -75,8 +75,8 @@ def caterpillar(
 def residuals(fit: Any) -> Figure:
     """Scaled residuals against fitted values, and against the quantiles of a normal distribution."""
     fitted, scaled = fit.fitted, fit.scaled_residuals
-    with plt.rc_context(_STYLE):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(_WIDTH, 0.45 * _WIDTH))
+    with plt.rc_context(STYLE):
+        figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 0.45 * WIDTH))
         if len(scaled) > _CLOUD:
             left.hexbin(fitted, scaled, gridsize=60, bins="log", cmap="Blues", linewidths=0)
         else:
@@ -99,7 +99,7 @@ def _all_named(
 ) -> Figure:
     k = modes.shape[1]
     figure, axes = plt.subplots(
-        1, k, figsize=(_WIDTH * (k + 1) / 3, 1.1 + 0.14 * len(order)), squeeze=False, sharey=True
+        1, k, figsize=(WIDTH * (k + 1) / 3, 1.1 + 0.14 * len(order)), squeeze=False, sharey=True
     )
     for column, ax in enumerate(axes[0]):
         _named(ax, modes[order, column], sd[order, column], [str(v) for v in term.levels[order]])
@@ -114,7 +114,7 @@ def _with_extremes(
 ) -> Figure:
     figure, axes = plt.subplot_mosaic(
         [["all", "all"], ["lowest", "highest"]],
-        figsize=(_WIDTH, 0.95 * _WIDTH),
+        figsize=(WIDTH, 0.95 * WIDTH),
         height_ratios=[1, 1.3],
     )
     modes, sd = modes[:, 0], sd[:, 0]
