@@ -12,6 +12,9 @@ ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [
     "README.md",
     "docs/diffrax.md",
+    "docs/examples/crossed_mixed_model.md",
+    "docs/examples/disease_mapping.md",
+    "docs/examples/spatial_map.md",
     "docs/external_solvers.md",
     "docs/gmrf.md",
     "docs/inference.md",
