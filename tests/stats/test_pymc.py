@@ -7,7 +7,6 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
-import setuptools as setuptools  # PyTensor's C compiler does; not before `distutils`, says setuptools
 from pytensor.gradient import verify_grad
 
 import elimax as ex
