@@ -392,3 +392,17 @@ def test_given_matrices(shared, truth):
         variance = field.variance()
         assert_close(variance.sum(), row["marg_var_sum"], 1e-9)
         assert_close(variance[:5], row["marg_var_first5"], 1e-9)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_bym2_of_a_small_and_dense_graph(n):
+    """The precision of (b, u) beside its four blocks."""
+    W = np.ones((n, n)) - np.eye(n)
+    R = np.diag(W.sum(1)) - W
+    R = R * np.exp(np.mean(np.log(np.diag(np.linalg.pinv(R)))))
+    phi, tau = 0.4, 2.0
+    rest = 1 - phi
+    cross = -np.sqrt(phi * tau) / rest * np.eye(n)
+    expected = np.block([[tau / rest * np.eye(n), cross], [cross, phi / rest * np.eye(n) + R]])
+    np.testing.assert_allclose(precision.bym2(W)(phi, tau).todense(), expected, rtol=1e-10)
+    np.testing.assert_allclose(precision.bym(W)(tau, 1.0).todense()[:n, n:], -tau * np.eye(n))

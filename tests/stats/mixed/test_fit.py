@@ -306,3 +306,18 @@ def test_what_is_not_compared(data):
         compare(fit, lmm("y ~ x + (1 | g)", data.head(60)))
     with pytest.raises(TypeError, match="got int"):
         compare(fit, 3)
+
+
+def test_levels_that_are_floats_are_known_in_other_data(rng):
+    """Whole ones among them are the same level where all others are whole, too."""
+    levels = np.array([0.5, 1.0, 2.0, 3.0])
+    codes = np.repeat(np.arange(4), 10)
+    x = rng.normal(size=40)
+    y = x + rng.normal(size=4)[codes] + 0.3 * rng.normal(size=40)
+    data = pd.DataFrame({"y": y, "x": x, "g": levels[codes]})
+    fit = lmm("y ~ x + (1 | g)", data)
+    np.testing.assert_allclose(fit.predict(data[data.g >= 1]), fit.fitted[10:], rtol=1e-12)
+    whole = lmm("y ~ x + (1 | g)", data.assign(g=codes))
+    mixed = pd.DataFrame({"x": [0.0, 0.0], "g": [1.0, 1.5]})
+    known = whole.predict(mixed.assign(g=[1, 2]))[0]
+    assert whole.predict(mixed, allow_new_levels=True)[0] == pytest.approx(known, rel=1e-12)

@@ -125,8 +125,8 @@ def bym(graph: Any, scale: bool = False) -> Precision:
     R, space = _structure(graph, scale)
     n = R.shape[0]
     eye = sp.eye_array(n)
-    noise = sp.kron(np.array([[1.0, -1.0], [-1.0, 1.0]]), eye)
-    terms = [noise, _block(n, R)]
+    noise = _kron(np.array([[1.0, -1.0], [-1.0, 1.0]]), eye)
+    terms = [noise, _block(R)]
     both = None if space is None else NullSpace(np.tile(space.basis, (2, 1)))
     family = linear_family("bym", ("tau_v", "tau_u"), terms, lambda v, u: (v, u))
     if space is None or both is None:
@@ -156,8 +156,8 @@ def bym2(graph: Any) -> Precision:
     R, space = _structure(graph, scale=True)
     n = R.shape[0]
     eye = sp.eye_array(n)
-    cross = sp.kron(np.array([[0.0, 1.0], [1.0, 0.0]]), eye)
-    terms = [sp.kron(np.diag([1.0, 0.0]), eye), cross, _block(n, eye), _block(n, R)]
+    cross = _kron(np.array([[0.0, 1.0], [1.0, 0.0]]), eye)
+    terms = [_kron(np.diag([1.0, 0.0]), eye), cross, _block(eye), _block(R)]
 
     def coefficients(phi: Array, tau: Array) -> tuple[Any, ...]:
         rest = 1 - phi
@@ -179,6 +179,11 @@ def _structure(graph: Any, scale: bool) -> tuple[sp.csr_array, NullSpace | None]
     return (scaled(R, space, labels) if scale else R), space
 
 
-def _block(n: int, R: Any) -> Any:
+def _block(R: Any) -> Any:
     """R in the lower right one of two by two blocks."""
-    return sp.kron(np.diag([0.0, 1.0]), R)
+    return _kron(np.diag([0.0, 1.0]), R)
+
+
+def _kron(A: np.ndarray, B: Any) -> Any:
+    """In a format of its own choice SciPy stores the zeros of A, if B is half full."""
+    return sp.kron(A, B, format="csc")
