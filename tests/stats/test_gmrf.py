@@ -475,3 +475,42 @@ def test_one_element_and_single_precision():
     field = GMRF(0.0, R.astype(np.float32), (np.ones((1, 20)), None), space)
     for result in (field.log_prob(field.mean), field.variance(), field.sample(jax.random.key(0))):
         assert result.dtype == np.float32
+
+
+def test_divergence_from_another_subspace_is_infinite():
+    Q = ex.SymmetricMatrix.from_scipy(spd("grid_2d"))
+    n = Q.shape[0]
+    A = np.random.default_rng(0).normal(size=(2, n))
+    f = GMRF(0.0, Q, (A, np.ones(2)))
+    mixed = np.array([[2.0, 1.0], [1.0, -1.0]])  # the same rows, otherwise combined
+    assert abs(f.kl(GMRF(0.0, Q, (mixed @ A, mixed @ np.ones(2))))) < 1e-9
+    assert f.kl(GMRF(0.0, Q, (A, np.array([1.0, 1.5])))) == np.inf
+    assert f.kl(GMRF(0.0, Q, (A + np.eye(2, n), np.ones(2)))) == np.inf
+
+
+def test_missing_observations_say_nothing():
+    Q = ex.SymmetricMatrix.from_scipy(spd("grid_2d"))
+    n = Q.shape[0]
+    A, y = np.eye(n)[:3], np.array([1.0, np.nan, -2.0])
+    field, D = GMRF(0.3, Q), np.array([2.0, 3.0, 4.0])
+    there = ~np.isnan(y)
+    found, wanted = field.condition(A, y, D), field.condition(A[there], y[there], D[there])
+    assert_close(found.mean, wanted.mean, 1e-12)
+    assert_close(found.variance(), wanted.variance(), 1e-12)
+    assert_close(
+        field.log_evidence(A, y, D), field.log_evidence(A[there], y[there], D[there]), 1e-12
+    )
+
+
+def test_precisions_of_noise_are_positive():
+    field = GMRF(0.0, ex.SymmetricMatrix.eye(3))
+    for wrong in (-0.5, 0.0, np.nan, np.array([1.0, -2.0, 1.0])):
+        with pytest.raises(ValueError, match="`noise_precision` must be positive: element"):
+            field.condition(np.eye(3), np.ones(3), wrong)
+    traced = jax.jit(lambda d: field.condition(np.eye(3), np.ones(3), d).mean)(-0.5)
+    assert np.isnan(traced).all()
+
+
+def test_a_mean_that_is_not_finite_has_a_status():
+    assert GMRF(np.nan, ex.SymmetricMatrix.eye(3)).status() == -1
+    assert GMRF(0.5, ex.SymmetricMatrix.eye(3)).status() == 0

@@ -321,3 +321,23 @@ def test_levels_that_are_floats_are_known_in_other_data(rng):
     mixed = pd.DataFrame({"x": [0.0, 0.0], "g": [1.0, 1.5]})
     known = whole.predict(mixed.assign(g=[1, 2]))[0]
     assert whole.predict(mixed, allow_new_levels=True)[0] == pytest.approx(known, rel=1e-12)
+
+
+def test_a_series_goes_by_its_labels(rng):
+    data = pd.DataFrame({"x": rng.normal(size=40), "g": np.repeat(np.arange(8), 5)})
+    data["y"] = data.x + rng.normal(size=8)[data.g] + 0.3 * rng.normal(size=40)
+    weights = pd.Series(rng.uniform(1, 3, 40))
+    wanted = lmm("y ~ x + (1 | g)", data, weights=weights.to_numpy()).criterion
+    shuffled = weights.sample(frac=1, random_state=0)
+    assert lmm("y ~ x + (1 | g)", data, weights=shuffled).criterion == wanted
+    with pytest.raises(ValueError, match="other labels"):
+        lmm("y ~ x + (1 | g)", data, weights=weights.set_axis(weights.index + 1))
+
+
+def test_models_that_are_not_nested_are_not_compared(rng):
+    data = pd.DataFrame({"x": rng.normal(size=60), "g": np.repeat(np.arange(12), 5)})
+    data["a"], data["b"] = rng.normal(size=60), rng.normal(size=60)
+    data["y"] = data.x + rng.normal(size=12)[data.g] + 0.3 * rng.normal(size=60)
+    good, wider = lmm("y ~ x + (1 | g)", data), lmm("y ~ a + b + (1 | g)", data)
+    with pytest.raises(ValueError, match="not nested"):
+        compare(good, wider)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from elimax import stats
 from elimax.stats import compare, glmm
 from elimax.stats.mixed.family import FAMILIES
 from elimax.stats.mixed.generalized import deviance
@@ -138,7 +139,7 @@ def test_families_find_what_they_were_simulated_with(family):
         ({"family": "poisson", "dispersion": "~ x"}, "no dispersion"),
         ({"family": "poisson", "dispersion": "x"}, "must be a formula"),
         ({"family": "gamma"}, "positive"),
-        ({"family": "binomial"}, "whole numbers of successes"),
+        ({"family": "binomial"}, "whole number of successes.*cbind"),
         ({"family": "beta", "zero_inflation": "~ 1"}, "are for poisson"),
         ({"family": "poisson", "zero_inflation": "~ 1", "hurdle": "~ 1"}, "not both"),
     ],
@@ -146,3 +147,34 @@ def test_families_find_what_they_were_simulated_with(family):
 def test_errors_say_what_to_do(options, words):
     with pytest.raises(ValueError, match=words):
         glmm("y ~ x + (1 | g)", counts(), **options)
+
+
+def test_a_curvature_that_is_not_finite_is_no_crash():
+    """Dispersions that grow without end: counts that are not more than Poisson's."""
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"g": rng.integers(0, 8, 80).astype(str), "x": rng.normal(size=80)})
+    data["y"] = rng.poisson(np.exp(0.5 + 0.3 * data.x))
+    fit = glmm("y ~ x + (1 | g)", data, family="nbinom2", dispersion="~ x")
+    assert fit.log_likelihood >= glmm("y ~ x + (1 | g)", data, "poisson").log_likelihood - 1e-3
+
+
+def test_separation_is_told():
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"g": rng.integers(0, 8, 80).astype(str), "x": rng.normal(size=80)})
+    with pytest.warns(UserWarning, match="separate"):
+        glmm("z ~ x + (1 | g)", data.assign(z=(data.x > 0).astype(float)), "binomial")
+
+
+def test_rows_without_trials_are_named():
+    data = counts().assign(fails=1)
+    data.loc[4, ["y", "fails"]] = 0
+    with pytest.raises(ValueError, match="row 4 .* has 0 trials"):
+        glmm("cbind(y, fails) ~ x + (1 | g)", data, "binomial")
+
+
+def test_exposures_are_offsets():
+    exposure = np.linspace(1, 2, 150)
+    with pytest.raises(ValueError, match="offset"):
+        glmm("y ~ x + (1 | g)", counts(), stats.Poisson(exposure))
+    scaled = glmm("y ~ x + (1 | g)", counts(), stats.Poisson(2.0))
+    assert scaled.fixed_effects["x"] == pytest.approx(poisson().fixed_effects["x"], abs=1e-5)

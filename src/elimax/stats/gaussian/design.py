@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 import elimax as ex
 from elimax._primitive.define import is_traced
@@ -38,10 +38,14 @@ def as_design(what: str, A: Any, n: int) -> ex.SparseMatrix:
     return A
 
 
-def observations(A: ex.SparseMatrix, y: Any, noise_precision: Any) -> tuple[Array, Array]:
-    """Observations and their precisions, (m,) each.
+def observations(
+    A: ex.SparseMatrix, y: Any, noise_precision: Any
+) -> tuple[Float[Array, " m"], Float[Array, " m"], Bool[Array, " m"]]:
+    """Observations, their precisions, and which are there: a missing one (NaN) has precision 0 and is 0.
 
-    **Raises:** `ValueError` for other shapes.
+    A traced precision that is not positive becomes NaN, and with it what is computed from it.
+
+    **Raises:** `ValueError` for other shapes, or naming a precision that is not positive.
     """
     m = A.shape[0]
     y, D = jnp.asarray(y, A.dtype), jnp.asarray(noise_precision, A.dtype)
@@ -49,7 +53,16 @@ def observations(A: ex.SparseMatrix, y: Any, noise_precision: Any) -> tuple[Arra
         raise ValueError(f"`y` must have one element for each of the {m} rows of A, got {y.shape}")
     if D.shape not in ((), (m,)):
         raise ValueError(f"`noise_precision` must be a scalar or have shape ({m},), got {D.shape}")
-    return y, jnp.broadcast_to(D, (m,))
+    D = jnp.broadcast_to(D, (m,))
+    if not is_traced(D):
+        wrong = np.flatnonzero(~(np.asarray(D) > 0))
+        if wrong.size:
+            raise ValueError(
+                f"`noise_precision` must be positive: element {wrong[0]} is {D[wrong[0]]}"
+            )
+    there = ~jnp.isnan(y)
+    D = jnp.where(there, jnp.where(D > 0, D, jnp.nan), 0.0)
+    return jnp.where(there, y, 0.0), D, there
 
 
 def covariance_on(

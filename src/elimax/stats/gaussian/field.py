@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 import elimax as ex
+from elimax import _results
 from elimax.stats.gaussian.null_space import NullSpace, check_full_rank, check_null_space
 from elimax.stats.gaussian.restricted import (
     Constraints,
@@ -153,8 +154,13 @@ class Field:
         )
 
     def status(self) -> Int[Array, ""]:
-        """0, or why everything is NaN: see `Restricted.status`. **Cost:** one factorization."""
-        return self.restricted().status
+        """0, or why everything is NaN: see `Restricted.status`; -1, too, if the mean is not finite.
+
+        **Cost:** one factorization.
+        """
+        status = self.restricted().status
+        lost = (status == 0) & ~jnp.isfinite(self.mean).all()
+        return jnp.where(lost, jnp.int32(_results.NOT_FINITE), status)
 
     # -- parts
 

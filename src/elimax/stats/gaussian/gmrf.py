@@ -150,7 +150,7 @@ class GMRF(Field):
         **Arguments:**
 
         - `A`: (m, n), sparse, or a dense array, which makes a dense posterior precision.
-        - `y`: the observations.
+        - `y`: the observations; NaN where one is missing, which says nothing.
         - `noise_precision`: positive; one for all, or one for each.
 
         **Raises:** `TypeError` and `ValueError` for arguments of the wrong kind or shape. If the data do not
@@ -161,7 +161,7 @@ class GMRF(Field):
         **Source:** Rue and Held (2005), section 2.3.3 and theorem 2.5.
         """
         A = as_design("condition", A, self.n)
-        y, D = observations(A, y, noise_precision)
+        y, D, _ = observations(A, y, noise_precision)
         scaled = ex.SparseMatrix.diags(D) @ A
         precision = self.precision + ex.SymmetricMatrix.from_general(A.T @ scaled)
         # With constraints the data may leave to them what the precision does not hold.
@@ -187,11 +187,12 @@ class GMRF(Field):
         **Cost:** two factorizations, of prior and posterior precision.
         """
         A = as_design("log_evidence", A, self.n)
-        y, D = observations(A, y, noise_precision)
-        posterior = self.condition(A, y, D)
+        posterior = self.condition(A, y, noise_precision)
+        y, D, there = observations(A, y, noise_precision)
         x = posterior.mean
         r = y - A @ x
-        noise = 0.5 * (jnp.sum(jnp.log(D)) - y.size * _LOG_2PI - r @ (D * r))
+        logs = jnp.where(there, jnp.log(jnp.where(there, D, 1.0)) - _LOG_2PI, 0.0)
+        noise = 0.5 * (jnp.sum(logs) - r @ (D * r))
         return self.log_prob(x) + noise - posterior.log_prob(x)
 
     def constrain(
@@ -216,8 +217,10 @@ class GMRF(Field):
     def kl(self, other: "GMRF") -> Float[Array, ""]:
         """The Kullback-Leibler divergence from `other` to this field, in nats: E log p(x) / p_other(x).
 
+        Fields on different subspaces are infinitely far apart.
+
         **Raises:** `TypeError` if `other` is no field; `ValueError` for an improper one, or if sizes or
-        numbers of constraints differ (fields on different subspaces are infinitely far apart).
+        numbers of constraints differ.
 
         **Derivative:** in both. **Cost:** two factorizations and a selected inverse.
         """
@@ -236,4 +239,17 @@ class GMRF(Field):
         d = self.mean - other.mean
         mahalanobis = d @ (other.precision @ d)
         logdets = self.restricted().logdet() - other.restricted().logdet()
-        return 0.5 * (trace + mahalanobis - self.rank + logdets)
+        divergence = 0.5 * (trace + mahalanobis - self.rank + logdets)
+        return jnp.where(self._shares_subspace(other), divergence, jnp.inf)
+
+    def _shares_subspace(self, other: "GMRF") -> Array | bool:
+        """Whether the constraints of both, equal in number, hold the same points, up to rounding."""
+        if self.constraints is None or other.constraints is None:
+            return self.constraints is other.constraints
+        (A, e), (B, f) = self.constraints, other.constraints
+        # What the rows of A make of those of B: all of them, if they span the same space.
+        C = jax.lax.stop_gradient(jnp.linalg.solve(A @ A.T, A @ B.T).T)
+        small = float(np.sqrt(jnp.finfo(self.dtype).eps))
+        rows = jnp.abs(C @ A - B) <= small * jnp.max(jnp.abs(B), initial=0.0)
+        levels = jnp.abs(C @ e - f) <= small * (1 + jnp.max(jnp.abs(f), initial=0.0))
+        return jnp.all(rows) & jnp.all(levels)

@@ -8,6 +8,7 @@ avenue for Bayesian inference with INLA*, Comput. Stat. Data Anal. 181 (2023). T
 part of the field, and the derivatives in the hyperparameters are exact.
 """
 
+import warnings
 from typing import Any, Literal
 
 import equinox as eqx
@@ -201,6 +202,12 @@ def inla(
     if strategy == "grid" and d > _LARGEST_GRID:
         raise ValueError(
             f"`strategy`: a grid of {d} hyperparameters has too many points; take 'ccd' or 'auto'"
+        )
+    if model.prior is None:
+        warnings.warn(
+            "the model has no prior for its hyperparameters: a flat density of `theta` is taken, with which "
+            "the posterior may be improper, and results depend on where the grid ends",
+            stacklevel=2,
         )
     shape = explore(target, start)
     mode = target.laplace(jnp.asarray(shape.mode)).mode

@@ -140,11 +140,13 @@ def laplace(
     log_field = joint.field.log_prob(jnp.where(jnp.isfinite(mode), mode, joint.field.mean))
     free = joint.field.n - joint.field.n_constraints
     log_gaussian = 0.5 * (form.logdet() - free * LOG_2PI)
+    log_marginal = joint.log_likelihood(mode) + log_field - log_gaussian
     status = jnp.where(jnp.isnan(log_field), _status.PRIOR_FAILED, record.status)
+    impossible = (status == _status.CONVERGED) & ~jnp.isfinite(log_marginal)
+    status = jnp.where(impossible, _status.NOT_FINITE, status)
     record = record._replace(status=status.astype(jnp.int32))
     # A factor, where a choice would have the gradient 0.
     sound = jnp.where(record.status == _status.CONVERGED, 1.0, jnp.nan).astype(mode.dtype)
-    log_marginal = joint.log_likelihood(mode) + log_field - log_gaussian
     result = LaplaceApproximation(
         log_marginal=sound * log_marginal,
         log_prior=model.log_prior(theta),

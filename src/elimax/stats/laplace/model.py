@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 import elimax as ex
+from elimax._primitive.define import is_traced
 from elimax._types import as_numbers
 from elimax.stats.gaussian import GMRF
 from elimax.stats.laplace.joint import Joint
@@ -75,6 +76,8 @@ class LatentGaussianModel(eqx.Module):
         y = as_numbers("observations", observations)
         if y.ndim != 1:
             raise ValueError(f"`observations` must be a vector, got shape {y.shape}")
+        if not any(map(is_traced, (y, *jax.tree.leaves(likelihood)))):
+            likelihood.check_observations(y)
         self.latent = latent
         self.design = design
         self.likelihood = likelihood

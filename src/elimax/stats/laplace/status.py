@@ -24,9 +24,9 @@ SENTENCES = {
         "the iteration ended in a saddle point: give another `start`."
     ),
     NOT_FINITE: (
-        "the likelihood has a NaN or an infinite derivative at the start or on the way to the mode. Usual "
-        "causes: (a) an observation is outside of the support, or a parameter outside of its range; (b) the "
-        "linear predictor overflows at the start: give another `start`."
+        "the likelihood, or one of its derivatives, is NaN or infinite at the mode or on the way to it. "
+        "Usual causes: (a) an observation is outside of the support, or a parameter outside of its range; "
+        "(b) the linear predictor overflows at the start: give another `start`."
     ),
     PRIOR_FAILED: (
         "the density of the latent field is NaN: its precision is not positive definite (an intrinsic field "

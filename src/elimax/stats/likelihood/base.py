@@ -13,8 +13,10 @@ import abc
 from typing import Any, ClassVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Key
 
 Number = Any  # a scalar, or one number for every observation; whatever JAX takes for an array
 
@@ -27,12 +29,14 @@ class Likelihood(eqx.Module):
     - `parameter_names`: the named parameters that its methods take, as keyword arguments.
     - `quadratic`: whether the log density is a quadratic function of eta, so that Laplace's approximation
       is exact and needs one Newton step.
-    - `placeholder`: a value in the support, computed with where an observation is missing.
+    - `placeholder`: a value in the support, computed with where an observation is missing or outside.
+    - `support`: what an observation can be, in words.
     """
 
     parameter_names: ClassVar[tuple[str, ...]] = ()
     quadratic: ClassVar[bool] = False
     placeholder: ClassVar[float] = 0.0
+    support: ClassVar[str] = "a finite number"
 
     @abc.abstractmethod
     def _kernel(self, eta: Array, y: Array, /, *args: Any, **parameters: Any) -> Array:
@@ -41,6 +45,10 @@ class Likelihood(eqx.Module):
     def _base(self, y: Array, /, *args: Any, **parameters: Any) -> Array:
         """The part that does not."""
         return jnp.zeros_like(y)
+
+    def _supported(self, y: Array, /, **parameters: Any) -> Array:
+        """Whether y is in the support, as far as the parameters that are given tell; a NaN is not."""
+        return jnp.isfinite(y)
 
     @abc.abstractmethod
     def mean(self, eta: Any, /, *args: Any, **parameters: Any) -> Array:
@@ -61,7 +69,9 @@ class Likelihood(eqx.Module):
     def log_prob(
         self, eta: Float[Array, " m"], y: Float[Array, " m"], **parameters: Any
     ) -> Float[Array, " m"]:
-        """The log density of every observation, with every constant; 0 where it is missing (NaN).
+        """The log density of every observation, with every constant.
+
+        0 where an observation is missing (NaN), minus infinity where it is outside of the support.
 
         **Arguments:**
 
@@ -82,16 +92,31 @@ class Likelihood(eqx.Module):
     ) -> Float[Array, " m"]:
         """The part of `log_prob` that depends on eta."""
         self.check_parameters(parameters)
-        missing = jnp.isnan(y)
-        y = jnp.where(missing, jnp.asarray(self.in_support, y.dtype), y)
-        return jnp.where(missing, 0.0, self._kernel(eta, y, **parameters))
+        inside = self._supported(y, **parameters)
+        return jnp.where(inside, self._kernel(eta, self._filled(inside, y), **parameters), 0.0)
 
     def base(self, y: Float[Array, " m"], **parameters: Any) -> Float[Array, " m"]:
         """The part of `log_prob` that does not depend on eta."""
         self.check_parameters(parameters)
-        missing = jnp.isnan(y)
-        y = jnp.where(missing, jnp.asarray(self.in_support, y.dtype), y)
-        return jnp.where(missing, 0.0, self._base(y, **parameters))
+        inside = self._supported(y, **parameters)
+        outside = jnp.where(jnp.isnan(y), 0.0, -jnp.inf).astype(y.dtype)
+        return jnp.where(inside, self._base(self._filled(inside, y), **parameters), outside)
+
+    def _filled(self, inside: Array, y: Array) -> Array:
+        return jnp.where(inside, y, jnp.asarray(self.in_support, y.dtype))
+
+    def check_observations(self, y: ArrayLike) -> None:
+        """Raises `ValueError`, naming the first, if concrete observations are outside of the support."""
+        with jax.ensure_compile_time_eval():  # concrete values inside of a trace are looked at, too
+            y = jnp.asarray(y)
+            wrong = np.flatnonzero(~np.asarray(self._supported(y) | jnp.isnan(y)))
+        if wrong.size:
+            k = int(wrong[0])
+            more = f", and {wrong.size - 1} more are none" if wrong.size > 1 else ""
+            name = type(self).__name__
+            raise ValueError(
+                f"an observation of {name} must be {self.support}: observation {k} is {y[k]}{more}"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -104,7 +129,7 @@ class Likelihood(eqx.Module):
 
     @property
     def in_support(self) -> float:
-        """A value in the support, for missing observations to be computed with."""
+        """A value in the support, for missing observations and those outside to be computed with."""
         return self.placeholder
 
     def check_parameters(self, parameters: Any) -> None:

@@ -45,6 +45,10 @@ class LogNormal(Likelihood):
     parameter_names: ClassVar[tuple[str, ...]] = ("sd",)
     quadratic: ClassVar[bool] = True
     placeholder: ClassVar[float] = 1.0
+    support: ClassVar[str] = "a positive number"
+
+    def _supported(self, y: Array, /, **parameters: Any) -> Array:
+        return (y > 0) & jnp.isfinite(y)
 
     def _kernel(self, eta: Array, y: Array, sd: Number) -> Array:
         return -0.5 * ((jnp.log(y) - eta) / sd) ** 2
@@ -112,6 +116,10 @@ class Gamma(Likelihood):
 
     parameter_names: ClassVar[tuple[str, ...]] = ("shape",)
     placeholder: ClassVar[float] = 1.0
+    support: ClassVar[str] = "a positive number"
+
+    def _supported(self, y: Array, /, **parameters: Any) -> Array:
+        return (y > 0) & jnp.isfinite(y)
 
     def _kernel(self, eta: Array, y: Array, shape: Number) -> Array:
         z = jnp.log(y) - eta
@@ -151,6 +159,10 @@ class Beta(Likelihood):
 
     parameter_names: ClassVar[tuple[str, ...]] = ("precision",)
     placeholder: ClassVar[float] = 0.5
+    support: ClassVar[str] = "a number between 0 and 1, both excluded"
+
+    def _supported(self, y: Array, /, **parameters: Any) -> Array:
+        return (y > 0) & (y < 1)
 
     def _kernel(self, eta: Array, y: Array, precision: Number) -> Array:
         a, b = precision * jax.nn.sigmoid(eta), precision * jax.nn.sigmoid(-eta)

@@ -10,8 +10,10 @@ from jax.scipy.special import betainc, gammaincc, gammaln, log_ndtr, ndtr, xlogy
 from jaxtyping import Array, Key
 
 from elimax.stats.likelihood.base import Likelihood, Number
-from elimax.stats.likelihood.special import log_choose, log_event, log_rising
+from elimax.stats.likelihood.special import is_count, log_choose, log_event, log_rising
 
+COUNTS = "a count 0, 1, 2, ..."
+SUCCESSES = "a whole number of successes, at most the trials"
 Link = Literal["logit", "probit", "cloglog"]
 
 
@@ -24,6 +26,10 @@ class Poisson(Likelihood):
     """
 
     exposure: Number = 1.0
+    support: ClassVar[str] = COUNTS
+
+    def _supported(self, y: Array, /, **parameters: Any) -> Array:
+        return is_count(y)
 
     def _kernel(self, eta: Array, y: Array) -> Array:
         return y * eta - self.mean(eta)
@@ -67,10 +73,14 @@ class Binomial(Likelihood):
 
     trials: Number = 1.0
     link: Link = eqx.field(default="logit", static=True)
+    support: ClassVar[str] = SUCCESSES
 
     def __check_init__(self) -> None:
         if self.link not in ("logit", "probit", "cloglog"):
             raise ValueError(f'`link` must be "logit", "probit" or "cloglog", got {self.link!r}')
+
+    def _supported(self, y: Array, /, **parameters: Any) -> Array:
+        return is_count(y) & (y <= jnp.asarray(self.trials))
 
     def _log_probabilities(self, eta: Array) -> tuple[Array, Array]:
         """Of success and of failure."""
@@ -122,6 +132,10 @@ class BetaBinomial(Likelihood):
 
     trials: Number = 1.0
     parameter_names: ClassVar[tuple[str, ...]] = ("precision",)
+    support: ClassVar[str] = SUCCESSES
+
+    def _supported(self, y: Array, /, **parameters: Any) -> Array:
+        return is_count(y) & (y <= jnp.asarray(self.trials))
 
     def _kernel(self, eta: Array, y: Array, precision: Number) -> Array:
         phi = jnp.asarray(precision)
@@ -153,6 +167,10 @@ class _NegativeBinomial(Likelihood):
     """
 
     parameter_names: ClassVar[tuple[str, ...]] = ("dispersion",)
+    support: ClassVar[str] = COUNTS
+
+    def _supported(self, y: Array, /, **parameters: Any) -> Array:
+        return is_count(y)
 
     def _size_and_odds(self, eta: Any, dispersion: Number) -> tuple[Array, Array]:
         """size, and the log of mean / size."""

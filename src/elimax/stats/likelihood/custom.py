@@ -31,7 +31,7 @@ class FromLogDensity(Likelihood):
 
     log_density: Callable[..., Any]
     declared: tuple[str, ...] = eqx.field(static=True)
-    support: float = eqx.field(static=True)
+    filler: float = eqx.field(static=True)
     moments: tuple[Callable[..., Any] | None, ...]
 
     def __init__(
@@ -49,7 +49,7 @@ class FromLogDensity(Likelihood):
             )
         self.log_density = log_density
         self.declared = tuple(parameter_names)
-        self.support = float(placeholder)
+        self.filler = float(placeholder)
         self.moments = (mean, variance, sample)
 
     @property
@@ -58,7 +58,7 @@ class FromLogDensity(Likelihood):
 
     @property
     def in_support(self) -> float:
-        return self.support
+        return self.filler
 
     def _kernel(self, eta: Array, y: Array, /, *args: Any, **parameters: Any) -> Array:
         return self._mapped(self.log_density, eta, y, **parameters)

@@ -27,6 +27,10 @@ class _OfCounts(Likelihood):
     def names(self) -> tuple[str, ...]:
         return (*self.own, *self.counts.names)
 
+    def _supported(self, y: Array, /, **parameters: Any) -> Array:
+        of_counts = {name: value for name, value in parameters.items() if name in self.counts.names}
+        return self.counts._supported(y, **of_counts)
+
     def _log_zero(self, eta: Array, parameters: Any) -> Array:
         zero = jnp.zeros_like(eta)
         return self.counts.log_prob(eta, zero, **parameters)
@@ -43,6 +47,10 @@ class Truncated(_OfCounts):
     """
 
     placeholder: ClassVar[float] = 1.0
+    support: ClassVar[str] = "a count 1, 2, 3, ..."
+
+    def _supported(self, y: Array, /, **parameters: Any) -> Array:
+        return super()._supported(y, **parameters) & (y > 0)
 
     def _kernel(self, eta: Array, y: Array, **parameters: Any) -> Array:
         positive = log1mexp(-self._log_zero(eta, parameters))

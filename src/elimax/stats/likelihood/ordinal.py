@@ -8,7 +8,7 @@ from jax.nn import log_sigmoid
 from jaxtyping import Array, Float, Key
 
 from elimax.stats.likelihood.base import Likelihood
-from elimax.stats.likelihood.special import log1mexp
+from elimax.stats.likelihood.special import is_count, log1mexp
 
 
 class Ordinal(Likelihood):
@@ -21,6 +21,11 @@ class Ordinal(Likelihood):
     """
 
     parameter_names: ClassVar[tuple[str, ...]] = ("cutpoints",)
+    support: ClassVar[str] = "a category 0, 1, ..., K - 1, with K - 1 cutpoints"
+
+    def _supported(self, y: Array, /, **parameters: Any) -> Array:
+        last = jnp.size(parameters["cutpoints"]) if "cutpoints" in parameters else jnp.inf
+        return is_count(y) & (y <= last)
 
     def _kernel(self, eta: Array, y: Array, cutpoints: Float[Array, " K-1"]) -> Array:
         c, k, first, last = _bounds(y, cutpoints)

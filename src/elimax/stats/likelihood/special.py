@@ -66,3 +66,8 @@ def log_rising(x: Float[Array, "..."], k: Float[Array, "..."]) -> Float[Array, "
 def log_choose(n: Float[Array, "..."], k: Float[Array, "..."]) -> Float[Array, "..."]:
     """The logarithm of the binomial coefficient."""
     return gammaln(n + 1.0) - gammaln(k + 1.0) - gammaln(n - k + 1.0)
+
+
+def is_count(y: Array) -> Array:
+    """Whether y is one of 0, 1, 2, ...; a NaN is not."""
+    return (y >= 0) & (y == jnp.floor(y)) & jnp.isfinite(y)

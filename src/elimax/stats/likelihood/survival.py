@@ -28,6 +28,10 @@ class Weibull(Likelihood):
     upper: Float[ArrayLike, " m"] | None = None
     parameter_names: ClassVar[tuple[str, ...]] = ("shape",)
     placeholder: ClassVar[float] = 1.0
+    support: ClassVar[str] = "a positive time"
+
+    def _supported(self, y: Array, /, **parameters: Any) -> Array:
+        return (y > 0) & jnp.isfinite(y)
 
     def _kernel(self, eta: Array, y: Array, shape: Number) -> Array:
         log_cumulative = eta + shape * jnp.log(y)
@@ -79,6 +83,10 @@ class Exponential(Likelihood):
     event: Int[ArrayLike, " m"] | None = None
     upper: Float[ArrayLike, " m"] | None = None
     placeholder: ClassVar[float] = 1.0
+    support: ClassVar[str] = "a positive time"
+
+    def _supported(self, y: Array, /, **parameters: Any) -> Array:
+        return self._weibull._supported(y)
 
     @property
     def _weibull(self) -> Weibull:

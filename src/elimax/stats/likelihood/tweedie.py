@@ -40,6 +40,10 @@ class Tweedie(Likelihood):
     """
 
     parameter_names: ClassVar[tuple[str, ...]] = ("dispersion", "power")
+    support: ClassVar[str] = "a number that is not negative"
+
+    def _supported(self, y: Array, /, **parameters: Any) -> Array:
+        return (y >= 0) & jnp.isfinite(y)
 
     def _kernel(self, eta: Array, y: Array, dispersion: Number, power: Number) -> Array:
         p = jnp.asarray(power, eta.dtype)

@@ -25,7 +25,8 @@ def compare(*fits: MixedFit) -> pd.DataFrame:
     **Returns:** per model `npar`, `aic`, `bic`, `log_likelihood`, `deviance` and, against the row before,
     `chisq`, `df` and `p_value`.
 
-    **Raises:** `TypeError` for what is no fit; `ValueError` for fewer than two, or if the responses differ.
+    **Raises:** `TypeError` for what is no fit; `ValueError` for fewer than two, if the responses differ, or
+    if a larger model fits worse, so that they are not nested.
     """
     for fit in fits:
         if not isinstance(fit, MixedFit):
@@ -51,7 +52,13 @@ def compare(*fits: MixedFit) -> pd.DataFrame:
         },
         index=pd.Index([fit.design.formula.text for fit in models], name="model"),
     )
-    more = table["npar"].diff()
+    more, gain = table["npar"].diff(), table["log_likelihood"].diff()
+    worse = gain < -1e-6 * (1 + table["log_likelihood"].abs())
+    if worse.any():
+        raise ValueError(
+            f"{worse.idxmax()!r} has no fewer parameters than the model before it, and a smaller likelihood: "
+            "they are not nested. Compare them by `aic` or `bic`"
+        )
     table["chisq"] = (-table["deviance"].diff()).clip(lower=0)
     table["df"] = more
     table["p_value"] = np.where(more > 0, scipy.stats.chi2.sf(table["chisq"], more), np.nan)

@@ -58,6 +58,11 @@ def likelihood_of(family: str | Likelihood, link: str | None) -> Likelihood:
             f"`family` must be a name or a Likelihood, got {type(family).__name__}; names are "
             + ", ".join(FAMILIES)
         )
+    if np.ndim(getattr(made, "exposure", 1.0)):
+        raise ValueError(
+            "`family` has one exposure per observation, which other data would not have: give their "
+            "logarithms as an offset instead, `offset(log(exposure))` in the formula"
+        )
     if link is not None:
         raise ValueError(
             f'`link` is that of family="binomial" only, got {link!r} for {type(made).__name__}'
@@ -89,26 +94,17 @@ def is_trials(likelihood: Likelihood) -> bool:
     return isinstance(likelihood, lk.Binomial | lk.BetaBinomial)
 
 
-def check_support(likelihood: Likelihood, y: np.ndarray) -> None:
+def check_response(likelihood: Likelihood, y: np.ndarray) -> None:
     """Raises the `ValueError` of a response that the distribution cannot have."""
-    core: Any = getattr(likelihood, "counts", likelihood)
-    name = type(likelihood).__name__
-    whole = bool(np.all(y == np.round(y)))
-    if isinstance(core, _COUNTS) and not (whole and np.all(y >= 0)):
-        raise ValueError(f"the response of {name} must be counts 0, 1, 2, ...")
-    if is_trials(core):
-        trials = np.asarray(core.trials)
-        if not (whole and np.all(y >= 0) and np.all(y <= trials)):
-            raise ValueError(
-                f"the response of {name} must be whole numbers of successes, at most the trials: 0 and 1, "
-                "`cbind(successes, failures)`, or proportions with the trials as `weights`"
-            )
-    if isinstance(core, lk.Gamma) and not np.all(y > 0):
-        raise ValueError("the response of Gamma must be positive")
-    if isinstance(core, lk.Tweedie) and not np.all(y >= 0):
-        raise ValueError("the response of Tweedie must not be negative")
-    if isinstance(core, lk.Beta) and not np.all((y > 0) & (y < 1)):
-        raise ValueError("the response of Beta must lie between 0 and 1, both excluded")
+    try:
+        with jax.enable_x64(True):
+            likelihood.check_observations(y)
+    except ValueError as error:
+        if not is_trials(getattr(likelihood, "counts", likelihood)):
+            raise
+        raise ValueError(
+            f"{error}. Give 0 and 1, `cbind(successes, failures)`, or proportions and, as `weights`, trials"
+        ) from None
 
 
 def predictor_start(likelihood: Likelihood, y: np.ndarray) -> np.ndarray:

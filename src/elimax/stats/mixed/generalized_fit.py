@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +16,14 @@ from jaxtyping import Array, Key
 
 from elimax.stats.mixed import results
 from elimax.stats.mixed.design import Design
-from elimax.stats.mixed.family import RANGES, check_support, is_trials
+from elimax.stats.mixed.family import RANGES, check_response, is_trials
 from elimax.stats.mixed.fit import Estimates, MixedFit
 from elimax.stats.mixed.generalized import GeneralizedModel
 from elimax.stats.mixed.maximum import maximize, posterior
 from elimax.stats.mixed.optimize import Report
 from elimax.stats.mixed.table import column_names, frame_of
+
+_EDGE = 1e-8  # expectations this near to the end of their range are at it
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -192,7 +195,7 @@ class GeneralizedMixedFit(MixedFit):
         y = np.asarray(response, float)
         if y.shape != (self.design.n,):
             raise ValueError(f"`response` must have shape ({self.design.n},), got {y.shape}")
-        check_support(self.model.likelihood, y)
+        check_response(self.model.likelihood, y)
         same = self.design.y
         shown = np.column_stack([y, self._trials - y]) if same.ndim == 2 else y / self._trials
         design = dataclasses.replace(self.design, y=shown)
@@ -246,6 +249,24 @@ def fit_model(
     modes = tuple(part.reshape(size) for part, size in zip(parts, sizes, strict=True))
     place = slice(len(theta), len(theta) + len(beta))
     estimates = Estimates(theta, beta, found.covariance[place, place], 1.0, modes)
-    return GeneralizedMixedFit(
+    fit = GeneralizedMixedFit(
         design, found.minimum, estimates, model, found.parameters, found.covariance, found.mode
     )
+    _warn_of_extremes(fit)
+    return fit
+
+
+def _warn_of_extremes(fit: GeneralizedMixedFit) -> None:
+    """Where expectations are at the edge of what they can be, estimates run away: separation."""
+    core: Any = getattr(fit.model.likelihood, "counts", fit.model.likelihood)
+    if is_trials(core):
+        edge = np.minimum(fit.fitted, np.asarray(core.trials) - fit.fitted) < _EDGE
+    else:
+        edge = (np.asarray(fit.design.y) == 0) & (fit.fitted < _EDGE)
+    if edge.any():
+        warnings.warn(
+            f"{edge.sum()} of {edge.size} fitted expectations are at the edge of their range, such as "
+            "probabilities of 0 or 1: a covariate may separate the responses, and its coefficient has no "
+            "finite estimate",
+            stacklevel=4,
+        )

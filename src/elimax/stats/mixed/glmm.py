@@ -13,7 +13,7 @@ from elimax.stats.likelihood import Likelihood
 from elimax.stats.mixed.design import Design, design_of
 from elimax.stats.mixed.family import (
     POSITIVE,
-    check_support,
+    check_response,
     is_trials,
     likelihood_of,
     with_zeros,
@@ -65,7 +65,8 @@ def glmm(
 
     **Raises:** `ValueError` for a formula, data or a family that no model can be made of, with the reason.
 
-    **Warns:** `UserWarning` naming columns of the fixed effects that are left out because others span them.
+    **Warns:** `UserWarning` naming columns of the fixed effects that are left out because others span them,
+    and if expectations are fitted at the edge of their range (separation).
 
     **Cost:** per evaluation 3 to 6 sparse factorizations, one selected inverse and a reverse sweep. Computed
     in float64.
@@ -79,7 +80,7 @@ def glmm(
     if zero_inflation is not None or hurdle is not None:
         likelihood = with_zeros(likelihood, zero_inflation is not None)
     y, likelihood = _response(design, likelihood)
-    check_support(likelihood, y)
+    check_response(likelihood, y)
     with jax.enable_x64(True):
         columns = []
         for name in likelihood.names:
@@ -138,7 +139,10 @@ def _response(design: Design, likelihood: Any) -> tuple[np.ndarray, Any]:
         return design.y, likelihood
     if pair and weights is not None:
         raise ValueError("the response is cbind(...), which has the trials: leave out `weights`")
-    trials = design.y.sum(axis=1) if pair else weights
+    trials = np.asarray(design.y.sum(axis=1) if pair else weights)
+    if np.any(trials <= 0):
+        row = int(np.argmin(trials > 0))
+        raise ValueError(f"row {row} of the complete rows has {trials[row]:g} trials: leave it out")
     y = design.y[:, 0] if pair else design.y * trials
     if not pair and np.max(np.abs(y - np.round(y))) < 1e-6 * (1 + np.max(y)):
         y = np.round(y)  # a proportion is a rounded number

@@ -128,7 +128,7 @@ def minimize(
     theta = _with_exact_zeros(objective, sizes, theta)
     theta = with_positive_diagonals(sizes, theta)
     value, gradient = objective(theta)
-    curvature = np.linalg.eigvalsh(hessian)
+    curvature = np.linalg.eigvalsh(np.nan_to_num(hessian))  # not converged, if it is not finite
     converged = bool(
         np.isfinite(value)
         and decrement <= _CONVERGED + 100 * _ROUNDING * abs(value)
@@ -184,6 +184,8 @@ def _newton(objective: _Objective, theta: np.ndarray) -> tuple[np.ndarray, np.nd
         if not fresh and promise > 1e-2 * previous:
             hessian, fresh = _hessian(objective, theta, gradient), True
             step, promise = _step(hessian, gradient)
+        if not np.isfinite(promise):
+            break
         longest = _LONGEST * (1 + float(np.linalg.norm(theta)))
         length = min(1.0, longest / float(np.linalg.norm(step)))
         limit = value + 10 * _ROUNDING * (1 + abs(value))
@@ -206,6 +208,8 @@ def _step(hessian: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, float]
     Along negative curvature the gradient may vanish, as it does at zero by symmetry: then a step is taken
     all the same.
     """
+    if not np.all(np.isfinite(hessian)):  # the criterion ends nearby: there is no step to take
+        return np.zeros_like(gradient), np.inf
     curvature, directions = np.linalg.eigh(hessian)
     largest = np.max(np.abs(curvature))
     slope = directions.T @ gradient

@@ -56,10 +56,17 @@ def check_column(name: str, known: list[str]) -> None:
 
 
 def vector(name: str, values: Any, frame: pd.DataFrame) -> np.ndarray:
-    """One number per row of `frame`, NaN where one is missing.
+    """One number per row of `frame`, NaN where one is missing; a pandas Series goes by its labels.
 
-    **Raises:** `ValueError` for another shape, `TypeError` for what is not numbers.
+    **Raises:** `ValueError` for another shape or other labels, `TypeError` for what is not numbers.
     """
+    if isinstance(values, pd.Series) and not values.index.equals(frame.index):
+        if not (values.index.is_unique and frame.index.isin(values.index).all()):
+            raise ValueError(
+                f"`{name}` is a Series with other labels than the rows of `data`; give an array, "
+                f"{name}.to_numpy(), if its order is that of the rows"
+            )
+        values = values.reindex(frame.index)
     try:
         array = np.asarray(values, float)
     except (TypeError, ValueError):
