@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 import pandas as pd
+from jaxtyping import Array, Key
 
 from elimax.stats.mixed import results
 from elimax.stats.mixed.design import Design, offset_of
@@ -118,7 +119,33 @@ class MixedFit(abc.ABC):
         """
         return bool(np.any(self._scaled_theta[on_diagonal(self._sizes)] < SINGULAR))
 
-    # -- new random effects
+    # -- simulation
+
+    @abc.abstractmethod
+    def _linear(self, include_random: bool) -> np.ndarray:
+        """The linear predictor at the observations, (n,)."""
+
+    @abc.abstractmethod
+    def _responses(self, key: Key[Array, ""], linear: np.ndarray) -> np.ndarray:
+        """A response for every linear predictor, (*shape, n)."""
+
+    def simulate(
+        self, key: Key[Array, ""], shape: tuple[int, ...] = (), conditional: bool = False
+    ) -> np.ndarray:
+        """Responses that the fitted model generates, (*shape, n): of binomial ones the successes.
+
+        **Arguments:**
+
+        - `key`: a key of `jax.random`.
+        - `shape`: how many, as the leading dimensions.
+        - `conditional`: whether the random effects are held at their conditional modes; new ones if False.
+        """
+        with jax.enable_x64(True):
+            keys = jax.random.split(key, len(self.design.terms) + 1)
+            linear = np.broadcast_to(self._linear(conditional), (*shape, self.design.n))
+            if not conditional:
+                linear = linear + self.estimates.sigma * self._new_effects(keys[:-1], shape)
+            return self._responses(keys[-1], linear)
 
     def _new_effects(self, keys: Any, shape: tuple[int, ...]) -> np.ndarray:
         """Z Lambda u at the observations, (*shape, n), for new u ~ N(0, I): a key for every term."""

@@ -164,28 +164,12 @@ class GeneralizedMixedFit(MixedFit):
     def _coefficients_of(self, name: str) -> np.ndarray:
         return self.model.split(self.parameters)[2][self.model.names.index(name)]
 
-    def simulate(
-        self, key: Key[Array, ""], shape: tuple[int, ...] = (), conditional: bool = False
-    ) -> np.ndarray:
-        """Responses that the fitted model generates, (*shape, n): of binomial ones the successes.
+    def _linear(self, include_random: bool) -> np.ndarray:
+        return self.predict(include_random=include_random, scale="link")
 
-        **Arguments:**
-
-        - `key`: a key of `jax.random`.
-        - `shape`: how many, as the leading dimensions.
-        - `conditional`: whether the random effects are held at their conditional modes; new ones if False.
-        """
-        with jax.enable_x64(True):
-            keys = jax.random.split(key, len(self.design.terms) + 1)
-            eta = np.broadcast_to(
-                self.predict(include_random=conditional, scale="link"), (*shape, self.design.n)
-            )
-            if not conditional:
-                eta = eta + self._new_effects(keys[:-1], shape)
-            parameters = self.family_parameters
-            return np.asarray(
-                self.model.likelihood.sample(keys[-1], jnp.asarray(eta), **parameters)
-            )
+    def _responses(self, key: Key[Array, ""], linear: np.ndarray) -> np.ndarray:
+        parameters = self.family_parameters
+        return np.asarray(self.model.likelihood.sample(key, jnp.asarray(linear), **parameters))
 
     def refit(self, response: np.ndarray) -> GeneralizedMixedFit:
         """The same model fitted to another response, such as one of `simulate`; nothing is compiled again.

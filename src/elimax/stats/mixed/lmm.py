@@ -113,25 +113,12 @@ class LinearMixedFit(MixedFit):
             return self.fitted
         return self.design.X @ self.estimates.beta + self.design.offset
 
-    def simulate(
-        self, key: Key[Array, ""], shape: tuple[int, ...] = (), conditional: bool = False
-    ) -> np.ndarray:
-        """Responses that the fitted model generates, (*shape, n).
+    def _linear(self, include_random: bool) -> np.ndarray:
+        return self.predict(include_random=include_random)
 
-        **Arguments:**
-
-        - `key`: a key of `jax.random`.
-        - `shape`: how many, as the leading dimensions.
-        - `conditional`: whether the random effects are held at their conditional modes; new ones if False.
-        """
-        with jax.enable_x64(True):
-            keys = jax.random.split(key, len(self.design.terms) + 1)
-            noise = np.asarray(jax.random.normal(keys[-1], (*shape, self.design.n), float))
-            scale = 1.0 if self.design.weights is None else np.sqrt(self.design.weights)
-            value = self.predict(include_random=conditional) + self.sigma * noise / scale
-            if not conditional:
-                value = value + self.sigma * self._new_effects(keys[:-1], shape)
-            return value
+    def _responses(self, key: Key[Array, ""], linear: np.ndarray) -> np.ndarray:
+        scale = 1.0 if self.design.weights is None else np.sqrt(self.design.weights)
+        return linear + self.sigma * np.asarray(jax.random.normal(key, linear.shape, float)) / scale
 
     def refit(self, response: np.ndarray | None = None, reml: bool | None = None) -> LinearMixedFit:
         """The same model fitted to another response, or by the other criterion; nothing is compiled again.
