@@ -336,42 +336,72 @@ def test_structures_of_areal_models(shared, truth):
         assert_close(_logdet(walk, 1.0), results[name]["logdet"], 2e-9)
 
 
-def test_spatial_regression(shared, truth):
-    """Log-determinants of CAR, and the SAR fit by maximum likelihood, of SIDS in North Carolina."""
+def test_determinants_of_conditional_autoregressions(shared, truth):
+    """On a grid of the parameter, for the counties of North Carolina."""
     results = truth("spatialreg_car")["models"]
     W = sp.csr_array(scipy.io.mmread(shared / "data" / "csv" / "nc_sids_W.mtx").astype(float))
     car = precision.car(W, "identity")
     for row in results["nc_sids_logdet_I_minus_lamW"]:
         assert_close(ex.logdet(car(row["lambda"], 1.0)), row["logdet"], 1e-11)
-    columns = ["BIR74", "ft.SID74", "ft.NWBIR74"]
-    path = shared / "data" / "csv" / "nc_sids.csv"
-    table = np.genfromtxt(path, delimiter=",", dtype=str)
+
+
+def _sids(shared):
+    """Births, transformed rates of deaths, their design and the neighbors of the counties."""
+    folder = shared / "data" / "csv"
+    W = sp.csr_array(scipy.io.mmread(folder / "nc_sids_W.mtx").astype(float))
+    table = np.genfromtxt(folder / "nc_sids.csv", delimiter=",", dtype=str)
     header = [name.strip('"') for name in table[0]]
     births, y, x = (
-        np.array([float(v.strip('"')) for v in table[1:, header.index(name)]]) for name in columns
+        np.array([float(v.strip('"')) for v in table[1:, header.index(name)]])
+        for name in ("BIR74", "ft.SID74", "ft.NWBIR74")
     )
-    X = np.column_stack([np.ones(y.size), x])
-    sar, n = precision.sar(W, births), y.size
+    return births, y, np.column_stack([np.ones(y.size), x]), W
 
-    def fit(rho):
-        Q = sar(rho, 1.0)
-        beta = jnp.linalg.solve(X.T @ (Q @ X), X.T @ (Q @ y))
-        r = y - X @ beta
-        return beta, r @ (Q @ r) / n, Q
+
+def _assert_fit(fit, n, reference):
+    """fit: rho -> coefficients, variance, log-determinant; at the maximum of the profile likelihood."""
 
     @jax.jit
     def criterion(rho):
-        _, s2, Q = fit(rho)
-        return 0.5 * (n * jnp.log(2 * jnp.pi * s2) - ex.logdet(Q) + n)
+        _, s2, logdet = fit(rho)
+        return 0.5 * (n * jnp.log(2 * jnp.pi * s2) - logdet + n)
 
     slope = jax.jit(jax.grad(criterion))
     rho = scipy.optimize.brentq(lambda r: float(slope(r)), -0.1, 0.12, xtol=1e-12)
-    reference = results["nc_sids_SAR"]
     assert_close(rho, reference["lambda"], 1e-5)
     beta, s2, _ = fit(rho)
     assert_close(beta, list(reference["coef"].values()), 1e-5)
     assert_close(s2, reference["s2"], 1e-5)
     assert_close(-criterion(rho), reference["LL"], 1e-8)
+
+
+def test_simultaneous_autoregression_is_fitted_as_by_spatialreg(shared, truth):
+    births, y, X, W = _sids(shared)
+    sar = precision.sar(W, births)
+
+    def fit(rho):
+        Q = sar(rho, 1.0)
+        beta = jnp.linalg.solve(X.T @ (Q @ X), X.T @ (Q @ y))
+        r = y - X @ beta
+        return beta, r @ (Q @ r) / y.size, ex.logdet(Q)
+
+    _assert_fit(fit, y.size, truth("spatialreg_car")["models"]["nc_sids_SAR"])
+
+
+def test_conditional_autoregression_is_fitted_as_by_spatialreg(shared, truth):
+    """With unequal weights its M = (I - rho W) D is not symmetric, and it inverts X'MX transposed."""
+    births, y, X, W = _sids(shared)
+    car = precision.car(W, "identity")
+
+    def fit(rho):
+        Q = car(rho, 1.0)
+        gram = X.T @ (Q @ (births[:, None] * X))
+        beta = jnp.linalg.solve(gram.T, X.T @ (Q @ (births * y)))
+        r = y - X @ beta
+        logdet = ex.logdet(Q) + jnp.sum(jnp.log(births))
+        return beta, r @ (Q @ (births * r)) / y.size, logdet
+
+    _assert_fit(fit, y.size, truth("spatialreg_car")["models"]["nc_sids_CAR"])
 
 
 def test_given_matrices(shared, truth):
