@@ -331,3 +331,24 @@ def test_numpyro_takes_the_density(fitted):
     mcmc.run(jax.random.key(8), init_params=target.initial)
     marginal = fitted.theta["log_tau"]
     assert abs(float(mcmc.get_samples().mean()) - marginal.mean) < 0.35 * marginal.sd
+
+
+def test_a_tail_beyond_the_grid_is_told(rng, recwarn):
+    """And so is a prior that is missing."""
+    y = rng.poisson(np.exp(0.7 * rng.normal(size=30))).astype(float)
+
+    def model(prior):
+        return stats.LatentGaussianModel(
+            lambda t: jnp.exp(t[0]) * ex.SymmetricMatrix.eye(30),
+            None,
+            stats.Poisson(),
+            y,
+            prior=prior,
+        )
+
+    stats.inla(model(lambda t: t[0] - 0.1 * jnp.exp(t[0])), jnp.zeros(1))
+    assert not [w for w in recwarn if "grid" in str(w.message)]
+    with pytest.warns(UserWarning, match="ends of the grid"):
+        stats.inla(model(lambda t: -0.02 * jnp.abs(t[0])), jnp.zeros(1))
+    with pytest.warns(UserWarning, match="no prior"):
+        stats.inla(model(None), jnp.zeros(1))

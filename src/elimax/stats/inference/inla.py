@@ -43,6 +43,7 @@ Strategy = Literal["auto", "grid", "ccd", "eb"]
 STRATEGIES = ("auto", "grid", "ccd", "eb")
 _GRID_UP_TO = 2  # hyperparameters: what "auto" takes
 _LARGEST_GRID = 4
+_TAIL = 5e-3  # of the posterior at the ends of a grid, above which it has not ended there
 _DROP = 8.0  # of the log density, where the grid ends
 _NEGLIGIBLE = 1e-5  # the share of the largest weight below which a point of the grid is left out
 
@@ -233,6 +234,8 @@ def inla(
         log_weights = logs + volume + np.log(factors * sides) + 0.5 * d * np.log(2 * np.pi)
         marginals = from_shape(shape)
     _check_evaluated(target, shape, z, logs, log_weights, strategy)
+    if strategy == "grid":
+        _warn_of_tails(axes, z, log_weights)
     total = float(np.logaddexp.reduce(log_weights))
     kept = np.flatnonzero(log_weights >= log_weights.max() + np.log(_NEGLIGIBLE))
     kept = kept[np.argsort(-log_weights[kept], kind="stable")]
@@ -246,6 +249,25 @@ def inla(
             f"{conditional.status[k]}); correction='gaussian' does without it"
         )
     return Inla(target, shape, marginals, points, weights / weights.sum(), conditional, total)
+
+
+def _warn_of_tails(
+    axes: list[Float[np.ndarray, " k"]],
+    z: Float[np.ndarray, "K d"],
+    log_weights: Float[np.ndarray, " K"],
+) -> None:
+    """Warns if the density has not ended where the grid does: a hyperparameter has a heavy tail, or none."""
+    weights = np.exp(log_weights - log_weights.max())
+    ends = np.array([[axis[0], axis[-1]] for axis in axes])
+    outermost = (z[:, :, None] == ends).any(axis=(1, 2))
+    share = float(weights[outermost].sum() / weights.sum())
+    if share > _TAIL:
+        warnings.warn(
+            f"{share:.1%} of the posterior lies at the ends of the grid: a hyperparameter has a tail that goes "
+            "on beyond it, and its marginal lacks what is there. Parametrize it differently, or give it a "
+            "prior that ends",
+            stacklevel=3,
+        )
 
 
 def _check_evaluated(
