@@ -264,8 +264,8 @@ def _warn_of_tails(
     if share > _TAIL:
         warnings.warn(
             f"{share:.1%} of the posterior lies at the ends of the grid: a hyperparameter has a tail that "
-            "goes on beyond it, and its marginal lacks what is there. Parametrize it differently, or give it a "
-            "prior that ends",
+            "goes on beyond it, and its marginal lacks what is there. Parametrize it differently, or give it "
+            "a prior that ends",
             stacklevel=3,
         )
 
