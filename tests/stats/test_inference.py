@@ -352,3 +352,8 @@ def test_a_tail_beyond_the_grid_is_told(rng, recwarn):
         stats.inla(model(lambda t: -0.02 * jnp.abs(t[0])), jnp.zeros(1))
     with pytest.warns(UserWarning, match="no prior"):
         stats.inla(model(None), jnp.zeros(1))
+
+
+def test_importance_weights_are_of_an_integration():
+    with pytest.raises(TypeError, match="what `inla` returned, got dict"):
+        stats.importance_sample({}, jax.random.key(0), 10)

@@ -61,10 +61,12 @@ def importance_sample(fit: Inla, key: Key[Array, ""], draws: int) -> ImportanceS
     - `fit`: what `inla` found; its shape, not its integration points, makes the proposal.
     - `draws`: how many; at least 1.
 
-    **Raises:** `ValueError` for fewer.
+    **Raises:** `ValueError` for fewer, `TypeError` for another fit.
 
     **Cost:** one `laplace`, half a solve, and the density of the prior, a draw.
     """
+    if not isinstance(fit, Inla):
+        raise TypeError(f"`fit` must be what `inla` returned, got {type(fit).__name__}")
     if draws < 1:
         raise ValueError(f"`draws` must be at least 1, got {draws}")
     shape, d = fit.shape, fit.shape.mode.size
