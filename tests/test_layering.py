@@ -201,6 +201,7 @@ FLOORS = {
     "stats.likelihood.ordinal": 131,
     "stats.likelihood.survival": 131,
     "stats.likelihood.tweedie": 131,
+    "stats.likelihood.weighted": 131,
     "stats.likelihood": 134,
     "stats.laplace.curvature": 135,
     "stats.laplace.status": 135,

@@ -26,6 +26,7 @@ from elimax.stats.likelihood import (
     Truncated,
     Tweedie,
     Weibull,
+    Weighted,
     ZeroInflated,
 )
 
@@ -386,3 +387,21 @@ def test_what_is_wrong_is_told():
         call(Tweedie().cdf, POSITIVE, ETA, dispersion=1.0, power=1.5)
     with pytest.raises(NotImplementedError, match="Binomial"):
         Truncated(Binomial(3.0)).sample(jax.random.key(0), ETA)
+
+
+def test_weights_multiply_the_log_density(row):
+    _, likelihood, parameters, y, _ = row
+    w = np.linspace(0.0, 3.0, y.size)
+    gone = np.where(np.arange(y.size) == 3, np.nan, y)
+    weighted = Weighted(likelihood, w)
+    np.testing.assert_allclose(
+        call(weighted.log_prob, ETA, gone, **parameters),
+        w * call(likelihood.log_prob, ETA, gone, **parameters),
+        1e-13,
+    )
+    assert weighted.names == likelihood.names and weighted.quadratic == likelihood.quadratic
+    np.testing.assert_array_equal(
+        call(weighted.mean, ETA, **parameters), call(likelihood.mean, ETA, **parameters)
+    )
+    with pytest.raises(ValueError, match=f"an observation of {type(likelihood).__name__} must"):
+        weighted.check_observations(np.array([1.0, np.inf]))

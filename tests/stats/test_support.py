@@ -83,3 +83,19 @@ def test_what_cannot_be_is_nan_with_a_status(likelihood, y, parameters):
 def test_what_can_be_is_not():
     value, status = _status(COUNTS, [1.0, np.nan])
     assert np.isfinite(value) and status == 0
+
+
+def test_data_of_a_likelihood_are_one_number_per_observation():
+    for wrong, name in (
+        (stats.Poisson(np.ones((3, 1))), "`exposure` of Poisson"),
+        (stats.ZeroInflated(stats.Binomial(np.ones(2))), "`trials` of Binomial"),
+        (stats.Weighted(stats.Poisson(), np.ones(4)), "`weights` of Weighted"),
+    ):
+        with pytest.raises(ValueError, match=rf"{name} must be a scalar or have shape \(3,\)"):
+            stats.LatentGaussianModel(ex.SymmetricMatrix.eye(3), None, wrong, np.ones(3))
+
+
+def test_truth_values_are_binary_observations():
+    y = np.array([True, False, True])
+    model = stats.LatentGaussianModel(ex.SymmetricMatrix.eye(3), None, stats.Binomial(), y)
+    np.testing.assert_array_equal(model.observations, [1.0, 0.0, 1.0])

@@ -56,6 +56,7 @@ from elimax.stats.likelihood import StudentT as StudentT
 from elimax.stats.likelihood import Truncated as Truncated
 from elimax.stats.likelihood import Tweedie as Tweedie
 from elimax.stats.likelihood import Weibull as Weibull
+from elimax.stats.likelihood import Weighted as Weighted
 from elimax.stats.likelihood import ZeroInflated as ZeroInflated
 from elimax.stats.mesh import Mesh as Mesh
 from elimax.stats.precision import BarrierElements as BarrierElements

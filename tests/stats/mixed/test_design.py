@@ -133,6 +133,7 @@ BAD = [
     ("f ~ x + (1 | g)", {}, "the response 'f' must be numbers"),
     ("y ~ (1 | g) + (x | g)", {}, r"\(Intercept\) by g is in two random terms"),
     ("y ~ (1 | one)", {}, "has one level, '1'"),
+    ("y ~ (one | g)", {}, "one by g is constant or a sum"),
     ("y ~ (1 | g)", {"weights": np.zeros(40)}, "`weights` must be positive"),
     ("y ~ (1 | g)", {"weights": np.ones(39)}, r"shape \(40,\), got \(39,\)"),
     ("y ~ (1 | each)", {}, "has 40 levels, which is no less than the 40 observations"),

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 
 from elimax import stats
@@ -135,7 +136,6 @@ def test_families_find_what_they_were_simulated_with(family):
     [
         ({"family": "possion"}, "must be one of"),
         ({"family": "poisson", "link": "probit"}, "binomial"),
-        ({"family": "poisson", "weights": np.ones(150)}, "weights"),
         ({"family": "poisson", "dispersion": "~ x"}, "no dispersion"),
         ({"family": "poisson", "dispersion": "x"}, "must be a formula"),
         ({"family": "gamma"}, "positive"),
@@ -170,6 +170,95 @@ def test_rows_without_trials_are_named():
     data.loc[4, ["y", "fails"]] = 0
     with pytest.raises(ValueError, match="row 4 .* has 0 trials"):
         glmm("cbind(y, fails) ~ x + (1 | g)", data, "binomial")
+
+
+@pytest.mark.parametrize(
+    "response, words",
+    [
+        (np.ones(149), "shape"),
+        (np.full(150, np.nan), "finite, got nan for row 0"),
+        (-np.ones(150), "count"),
+    ],
+)
+def test_refits_need_a_response_of_the_distribution(response, words):
+    with pytest.raises(ValueError, match=words):
+        poisson().refit(response)
+
+
+def test_weights_are_numbers_of_rows():
+    data = counts().assign(w=np.arange(150) % 4 + 1)
+    weighted = glmm("y ~ x + (1 | g)", data, "poisson", weights="w")
+    repeated = glmm("y ~ x + (1 | g)", data.loc[data.index.repeat(data.w)], "poisson")
+    assert weighted.log_likelihood == pytest.approx(repeated.log_likelihood, rel=1e-10)
+    np.testing.assert_allclose(weighted.parameters, repeated.parameters, rtol=1e-6)
+    np.testing.assert_allclose(weighted.covariance, repeated.covariance, rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(weighted.predict(data), weighted.fitted, rtol=1e-12)
+    np.testing.assert_allclose(
+        weighted.scaled_residuals, weighted.residuals * np.sqrt(data.w / weighted.fitted)
+    )
+    assert "Weighted(Poisson(), weights)" in weighted.summary()
+
+
+@functools.cache
+def grades() -> pd.DataFrame:
+    rng = np.random.default_rng(7)
+    g, x = rng.integers(0, 20, 300), rng.normal(size=300)
+    latent = 0.8 * x + rng.normal(size=20)[g] + rng.logistic(size=300)
+    names = np.array(["poor", "fair", "good", "excellent"])
+    grade = pd.Categorical(names[np.digitize(latent, [-1, 0.5, 2])], names, ordered=True)
+    return pd.DataFrame({"g": g.astype(str), "x": x, "grade": grade, "k": grade.codes + 3.0})
+
+
+@functools.cache
+def ordinal():
+    return glmm("grade ~ x + (1 | g)", grades(), "ordinal")
+
+
+def test_ordered_categories_have_cutpoints_in_place_of_an_intercept():
+    fit, data = ordinal(), grades()
+    assert fit.converged and fit.design.fixed == ("x",)
+    table = fit.family_coefficients
+    assert list(table.effect) == ["poor|fair", "fair|good", "good|excellent"]
+    truth = np.array([0.8, -1, 0.5, 2])
+    estimate = np.r_[fit.fixed_effects["x"], table.estimate]
+    error = np.r_[fit.coefficients.std_error["x"], table.std_error]
+    assert np.all(np.abs(estimate - truth) < 3 * error) and np.all(error < 0.4)
+    probability = fit.predict(data, scale="probability")
+    np.testing.assert_allclose(probability.sum(1), 1)
+    np.testing.assert_allclose(probability @ np.arange(4), fit.fitted, rtol=1e-12)
+    eta, c = fit.predict(scale="link")[0], table.estimate.to_numpy()
+    np.testing.assert_allclose(np.cumsum(probability[0])[:3], 1 / (1 + np.exp(eta - c)))
+    assert "good|excellent" in fit.summary()
+
+
+def test_ordered_responses_are_numbers_or_enumerations():
+    numbered = glmm("k ~ x + (1 | g)", grades(), "ordinal")
+    assert numbered.design.categories == ("3", "4", "5", "6")
+    frame = polars.DataFrame({name: grades()[name].to_list() for name in ("g", "x", "grade")})
+    names = list(grades().grade.cat.categories)
+    typed = frame.with_columns(polars.col("grade").cast(polars.Enum(names)))
+    for fit in (numbered, glmm("grade ~ x + (1 | g)", typed, "ordinal")):
+        np.testing.assert_array_equal(fit.parameters, ordinal().parameters)
+    for data, words in (
+        (grades().assign(grade=grades().grade.astype(str)), "must be numbers"),
+        (grades().assign(grade=grades().grade.cat.as_unordered()), "no order"),
+        (grades().assign(grade=2.0), "single category"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            glmm("grade ~ x + (1 | g)", data, "ordinal")
+    with pytest.raises(ValueError, match="span an intercept"):
+        glmm("k ~ 0 + C(x > 0) + (1 | g)", grades(), "ordinal")
+    with pytest.raises(ValueError, match="response, link, got 'probability'"):
+        poisson().predict(scale="probability")
+
+
+def test_two_ordered_categories_are_binary():
+    data = grades().assign(k=grades().k > 4)
+    binary = glmm("k ~ x + (1 | g)", data, "binomial")
+    ordered = glmm("k ~ x + (1 | g)", data, "ordinal")
+    assert ordered.log_likelihood == pytest.approx(binary.log_likelihood, rel=1e-10)
+    flipped = ordered.parameters * [1, 1, -1]
+    np.testing.assert_allclose(flipped[[0, 2, 1]], binary.parameters, rtol=1e-5)
 
 
 def test_exposures_are_offsets():

@@ -128,3 +128,18 @@ def test_crossed_salamander_matings():
     assert abs(fit.log_likelihood - theirs["logLik"]) < 1e-5
     np.testing.assert_allclose(fit.fixed_effects, beta, rtol=1e-4)
     np.testing.assert_allclose(fit.theta, theta, rtol=1e-4)
+
+
+@pytest.mark.slow
+@needs_shared
+def test_ordered_categories_of_socatt_are_those_of_rtmb():
+    theirs = truth("rtmb_more")["socatt_ordinal"]
+    fit = glmm("y ~ x1 + x2 + x3 + (1 | group)", table("socatt").astype({"group": str}), "ordinal")
+    assert fit.converged
+    assert fit.log_likelihood == pytest.approx(-theirs["nll_laplace"], rel=1e-9)
+    par, se = (np.array(list(theirs[key].values())) for key in ("par", "par_se"))
+    np.testing.assert_allclose(fit.fixed_effects, par[:3], rtol=1e-5)
+    np.testing.assert_allclose(np.log(fit.theta.iloc[0]), par[3], rtol=1e-5)
+    np.testing.assert_allclose(fit.coefficients["std_error"], se[:3], rtol=1e-4)
+    cutpoints = np.cumsum(np.r_[par[4], np.exp(par[5:])])  # as theirs are parametrized
+    np.testing.assert_allclose(fit.family_coefficients["estimate"], cutpoints, rtol=1e-5)

@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 import elimax as ex
@@ -73,9 +74,12 @@ class LatentGaussianModel(eqx.Module):
                 "`design` must be a SparseMatrix, a function of the hyperparameters to one, or None; "
                 f"got {type(design).__name__}"
             )
+        if isinstance(observations, np.ndarray | jax.Array) and observations.dtype == bool:
+            observations = jnp.asarray(observations, float)
         y = as_numbers("observations", observations)
         if y.ndim != 1:
             raise ValueError(f"`observations` must be a vector, got shape {y.shape}")
+        likelihood.check_sizes(y.size)
         if not any(map(is_traced, (y, *jax.tree.leaves(likelihood)))):
             likelihood.check_observations(y)
         self.latent = latent

@@ -19,3 +19,4 @@ from elimax.stats.likelihood.ordinal import Ordinal as Ordinal
 from elimax.stats.likelihood.survival import Exponential as Exponential
 from elimax.stats.likelihood.survival import Weibull as Weibull
 from elimax.stats.likelihood.tweedie import Tweedie as Tweedie
+from elimax.stats.likelihood.weighted import Weighted as Weighted

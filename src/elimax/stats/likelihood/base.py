@@ -10,6 +10,7 @@ iteration looks at the kernel only.
 """
 
 import abc
+import dataclasses
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -117,6 +118,18 @@ class Likelihood(eqx.Module):
             raise ValueError(
                 f"an observation of {name} must be {self.support}: observation {k} is {y[k]}{more}"
             )
+
+    def check_sizes(self, m: int) -> None:
+        """Raises `ValueError` naming data of the likelihood that are not one number, or m."""
+        for own in dataclasses.fields(self):
+            value = getattr(self, own.name)
+            if isinstance(value, Likelihood):
+                value.check_sizes(m)
+            elif eqx.is_array_like(value) and np.shape(value) not in ((), (m,)):
+                raise ValueError(
+                    f"`{own.name}` of {type(self).__name__} must be a scalar or have shape ({m},), one "
+                    f"number per observation, got {np.shape(value)}"
+                )
 
     @property
     def names(self) -> tuple[str, ...]:

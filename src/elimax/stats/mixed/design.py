@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -67,6 +67,7 @@ class Design:
     - `missing`: how many were not, for a missing value.
     - `aliased`: the columns left out of X because others span them.
     - `others`: further columns by formulas of their own, such as those of a dispersion, by name.
+    - `categories`: the names of those that an ordered response numbers.
     """
 
     formula: ParsedFormula
@@ -84,10 +85,44 @@ class Design:
     kept: np.ndarray  # which columns of fixed_part are in X
     term_parts: tuple[tuple[Part, Grouping], ...]
     others: Mapping[str, tuple[Part, np.ndarray]]
+    categories: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
         return len(self.index)
+
+    def another_response(self, response: Any) -> np.ndarray:
+        """One number per row that is used, (n,).
+
+        **Raises:** `ValueError` for another shape, and for values that are not finite.
+        """
+        y = np.asarray(response, float)
+        if y.shape != (self.n,):
+            raise ValueError(f"`response` must have shape ({self.n},), got {y.shape}")
+        if not np.isfinite(y).all():
+            row = int(np.argmin(np.isfinite(y)))
+            raise ValueError(
+                f"`response` must be finite, got {y[row]} for row {row} of those that are used; a model of "
+                "fewer rows is a new fit"
+            )
+        return y
+
+    def without_intercept(self) -> Design:
+        """For a response that has cutpoints in its place.
+
+        **Raises:** `ValueError` if the other columns span an intercept all the same.
+        """
+        left = np.array([name != "(Intercept)" for name in self.fixed], bool)
+        X = self.X[:, left]
+        if not _independent(np.column_stack([X, np.ones(self.n)]))[-1]:
+            raise ValueError(
+                "the fixed effects span an intercept, of which an ordinal response has none beside its "
+                "cutpoints: leave out `0 +`"
+            )
+        kept = self.kept.copy()
+        kept[kept] = left
+        fixed = tuple(np.array(self.fixed, object)[left])
+        return replace(self, X=X, fixed=fixed, kept=kept)
 
 
 def design_of(
@@ -96,6 +131,7 @@ def design_of(
     weights: Any = None,
     offset: Any = None,
     others: Mapping[str, str] = MappingProxyType({}),
+    ordered: bool = False,
 ) -> Design:
     """Evaluates a formula of lme4 on data.
 
@@ -106,10 +142,11 @@ def design_of(
     - `weights`: positive, one per row, or the name of a column.
     - `offset`: one per row, or the name of a column; added to offsets in the formula.
     - `others`: right sides of further formulas of fixed effects, by name.
+    - `ordered`: whether the response is a category, to be numbered from 0.
 
     **Raises:** `ValueError` for a formula that cannot be read, an unknown column, values that are not finite,
     weights that are not positive, no complete rows, a response that is not numbers, a grouping factor of
-    one level, a random effect in two terms of one group.
+    one level, a random effect in two terms of one group or spanned by others of its term.
 
     **Warns:** `UserWarning` naming columns of the fixed effects that are left out because others span them.
     """
@@ -132,7 +169,11 @@ def design_of(
     if not complete.any():
         raise ValueError(f"`data` has no complete row of {', '.join(map(repr, sorted(used)))}")
     frame = frame[complete]
-    y = response_of(parsed.response, frame)
+    categories: tuple[str, ...] = ()
+    if ordered:
+        y, categories = ordered_response(parsed.response, frame)
+    else:
+        y = response_of(parsed.response, frame)
     fixed_part, X = Part.of(parsed.fixed, frame)
     kept = _independent(X)
     aliased = tuple(np.array(fixed_part.names, object)[~kept])
@@ -159,6 +200,7 @@ def design_of(
         kept=kept,
         term_parts=term_parts,
         others={name: Part.of(text, frame) for name, text in others.items()},
+        categories=categories,
     )
 
 
@@ -171,6 +213,28 @@ def response_of(text: str, frame: pd.DataFrame) -> np.ndarray:
     expressions = pair.group(1).split(",") if pair else [text]
     columns = [expression_of(text.strip(), frame, "the response") for text in expressions]
     return np.column_stack(columns) if pair else columns[0]
+
+
+def ordered_response(text: str, frame: pd.DataFrame) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The numbers of the categories that occur, (n,), and their names, in order.
+
+    **Raises:** `ValueError` for a response without an order, or of a single category.
+    """
+    column = frame[text] if text in frame.columns else None
+    if column is not None and isinstance(column.dtype, pd.CategoricalDtype):
+        if not column.dtype.ordered:
+            raise ValueError(
+                f"the categories of the response {text!r} have no order: pd.Categorical(..., ordered=True) "
+                "or an Enum of polars gives them one"
+            )
+        used = column.cat.remove_unused_categories().cat
+        codes, names = used.codes.to_numpy(float), used.categories
+    else:
+        names, codes = np.unique(expression_of(text, frame, "the response"), return_inverse=True)
+        names = [f"{value:g}" for value in names]
+    if len(names) < 2:
+        raise ValueError(f"the response {text!r} has a single category, {names[0]}")
+    return codes.astype(float), tuple(map(str, names))
 
 
 def offset_of(parsed: ParsedFormula, frame: pd.DataFrame) -> np.ndarray:
@@ -219,6 +283,12 @@ def _random_terms(
                     "variances only. An intercept is left out by (0 + x | g)"
                 )
             seen |= {(bar.label, name) for name in part.names}
+            spanned = np.array(part.names, object)[~_independent(design)]
+            if spanned.size:
+                raise ValueError(
+                    f"{spanned[0]} by {bar.label} is constant or a sum of the columns before it in "
+                    f"({bar.effects} | {bar.label}): their variances cannot be told apart"
+                )
             terms.append(RandomTerm(bar.label, grouping.levels, codes, design, part.names))
             parts.append((part, grouping))
     return tuple(terms), tuple(parts)

@@ -23,6 +23,7 @@ FAMILIES: Mapping[str, Callable[[], Likelihood]] = {
     "beta": lk.Beta,
     "tweedie": lk.Tweedie,
     "student": lk.StudentT,
+    "ordinal": lk.Ordinal,
 }
 POSITIVE = ("dispersion", "precision", "shape", "sd", "scale")  # may have a formula of their own
 _COUNTS = (lk.Poisson, lk.NegativeBinomial1, lk.NegativeBinomial2)
@@ -34,6 +35,7 @@ RANGES: Mapping[str, tuple[Callable[[Any], Array], float]] = {
     "df": (jnp.exp, 1.5),
     "power": (lambda x: 1 + jax.nn.sigmoid(x), 0.0),
     "zero_logit": (jnp.asarray, 0.0),
+    "cutpoints": (jnp.asarray, 0.0),  # in any other order than theirs the density is NaN
 }
 
 
@@ -89,6 +91,18 @@ def with_zeros(likelihood: Likelihood, inflated: bool) -> Likelihood:
     return lk.ZeroInflated(likelihood) if inflated else lk.Hurdle(likelihood)
 
 
+def core_of(likelihood: Likelihood) -> Any:
+    """The distribution behind weights, extra zeros or a hurdle."""
+    if isinstance(likelihood, lk.Weighted):
+        return core_of(likelihood.likelihood)
+    return getattr(likelihood, "counts", likelihood)
+
+
+def is_ordinal(likelihood: Likelihood) -> bool:
+    """Whether an observation is a category, and cutpoints stand in place of an intercept."""
+    return isinstance(core_of(likelihood), lk.Ordinal)
+
+
 def is_trials(likelihood: Likelihood) -> bool:
     """Whether an observation counts successes in trials."""
     return isinstance(likelihood, lk.Binomial | lk.BetaBinomial)
@@ -100,7 +114,7 @@ def check_response(likelihood: Likelihood, y: np.ndarray) -> None:
         with jax.enable_x64(True):
             likelihood.check_observations(y)
     except ValueError as error:
-        if not is_trials(getattr(likelihood, "counts", likelihood)):
+        if not is_trials(core_of(likelihood)):
             raise
         raise ValueError(
             f"{error}. Give 0 and 1, `cbind(successes, failures)`, or proportions and, as `weights`, trials"
@@ -109,7 +123,7 @@ def check_response(likelihood: Likelihood, y: np.ndarray) -> None:
 
 def predictor_start(likelihood: Likelihood, y: np.ndarray) -> np.ndarray:
     """A rough linear predictor of every observation, (n,), for a regression to start from."""
-    core: Any = getattr(likelihood, "counts", likelihood)
+    core = core_of(likelihood)
     if is_trials(core):
         trials = np.broadcast_to(np.asarray(core.trials, float), y.shape)
         return np.log((y + 0.5) / (trials - y + 0.5))
@@ -118,3 +132,13 @@ def predictor_start(likelihood: Likelihood, y: np.ndarray) -> np.ndarray:
     if isinstance(core, lk.Beta):
         return np.log(y / (1 - y))
     return y if isinstance(core, lk.StudentT | lk.Gaussian) else np.zeros_like(y)
+
+
+def parameter_start(name: str, y: np.ndarray, spread: float) -> np.ndarray:
+    """The linear predictor of a parameter of the family to start from: a scalar; of cutpoints, a vector."""
+    if name == "scale":
+        return np.log(spread)
+    if name == "cutpoints":  # of a response that nothing explains
+        share = np.cumsum(np.bincount(y.astype(int)) + 0.5)
+        return np.log(share[:-1] / (share[-1] - share[:-1]))
+    return np.asarray(RANGES[name][1])

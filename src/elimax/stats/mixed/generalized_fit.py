@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from jaxtyping import Array, Key
 
 from elimax.stats.mixed import results
 from elimax.stats.mixed.design import Design
-from elimax.stats.mixed.family import RANGES, check_response, is_trials
+from elimax.stats.mixed.family import RANGES, check_response, core_of, is_ordinal, is_trials
 from elimax.stats.mixed.fit import Estimates, MixedFit
 from elimax.stats.mixed.generalized import GeneralizedModel
 from elimax.stats.mixed.maximum import maximize, posterior
@@ -66,7 +67,8 @@ class GeneralizedMixedFit(MixedFit):
     def family_coefficients(self) -> pd.DataFrame:
         """What the parameters of the family are made of: `parameter`, `effect`, `estimate`, `std_error`.
 
-        On the scales of their linear predictors: logarithms of dispersions, logits of extra zeros.
+        On the scales of their linear predictors: logarithms of dispersions, logits of extra zeros, cutpoints
+        as they are.
         """
         rows = []
         at = len(self.estimates.theta) + len(self.design.fixed)
@@ -74,6 +76,8 @@ class GeneralizedMixedFit(MixedFit):
         for name, columns in zip(self.model.names, self.model.columns, strict=True):
             part = self.design.others.get(name)
             effects = part[0].names if part else ("(Intercept)",)
+            if name == "cutpoints":
+                effects = tuple(map("|".join, itertools.pairwise(self.design.categories)))
             for k, effect in enumerate(effects):
                 rows.append((name, effect, self.parameters[at + k], errors[at + k]))
             at += columns.shape[-1]
@@ -101,8 +105,11 @@ class GeneralizedMixedFit(MixedFit):
 
     @property
     def fitted(self) -> np.ndarray:
-        """The expected response given the random effects, (n,): of binomial ones the probability."""
-        return self._mean(self.linear_predictor, self.family_parameters) / self._trials
+        """The expected response given the random effects, (n,): of binomial ones the probability.
+
+        Of ordinal ones the expected number of the category, from 0.
+        """
+        return self._mean(self.linear_predictor, self.family_parameters)
 
     @property
     def residuals(self) -> np.ndarray:
@@ -115,11 +122,20 @@ class GeneralizedMixedFit(MixedFit):
         with jax.enable_x64(True):
             eta = jnp.asarray(self.linear_predictor)
             variance = np.asarray(self.model.likelihood.variance(eta, **self.family_parameters))
-        return self.residuals * self._trials / np.sqrt(variance)
+        weights = 1.0 if is_trials(self.model.likelihood) else self.design.weights
+        scale = np.sqrt(1.0 if weights is None else weights)
+        return self.residuals * scale * self._trials / np.sqrt(variance)
 
-    def _mean(self, eta: np.ndarray, parameters: dict[str, np.ndarray]) -> np.ndarray:
+    def _mean(
+        self, eta: np.ndarray, parameters: dict[str, np.ndarray], scale: str = "response"
+    ) -> np.ndarray:
+        """The expected response, or of an ordinal one the probability of every category."""
+        likelihood: Any = self.model.likelihood
+        if is_trials(likelihood):
+            likelihood = eqx.tree_at(lambda one: one.trials, likelihood, 1.0)
+        moment = likelihood.mean if scale == "response" else core_of(likelihood).probabilities
         with jax.enable_x64(True):
-            return np.asarray(self.model.likelihood.mean(jnp.asarray(eta), **parameters))
+            return np.asarray(moment(jnp.asarray(eta), **parameters))
 
     def predict(
         self,
@@ -133,23 +149,24 @@ class GeneralizedMixedFit(MixedFit):
 
         **Arguments:** those of `predict_linear`, for the observations of the fit if `newdata` is None; and
 
-        - `scale`: "response", the mean (of a binomial response the probability), or "link".
+        - `scale`: "response", the mean (of a binomial response the probability), or "link"; of an ordinal
+            response also "probability", of every category, (rows, categories).
 
         **Raises:** as `predict_linear`, and `ValueError` for another scale.
         """
-        if scale not in ("response", "link"):
-            raise ValueError(f'`scale` must be "response" or "link", got {scale!r}')
+        scales = ("response", "link", "probability")[
+            : 3 if is_ordinal(self.model.likelihood) else 2
+        ]
+        if scale not in scales:
+            raise ValueError(f"`scale` must be one of {', '.join(scales)}, got {scale!r}")
         parameters = self.family_parameters
         if newdata is None:
             fixed = self.design.X @ self.estimates.beta + self.design.offset
             eta = self.linear_predictor if include_random else fixed
-            return eta if scale == "link" else self._mean(eta, parameters) / self._trials
+            return eta if scale == "link" else self._mean(eta, parameters, scale)
         eta = self.predict_linear(newdata, include_random, allow_new_levels, offset)
         if scale == "link":
             return eta
-        likelihood: Any = self.model.likelihood
-        if is_trials(likelihood):
-            likelihood = eqx.tree_at(lambda one: one.trials, likelihood, 1.0)
         for name, (part, _) in self.design.others.items():
             frame = frame_of(newdata, {*part.spec.required_variables, column_names(newdata)[0]})
             used = frame[sorted(part.spec.required_variables)]
@@ -158,8 +175,7 @@ class GeneralizedMixedFit(MixedFit):
             value[complete] = part.matrix(frame[complete]) @ self._coefficients_of(name)
             with jax.enable_x64(True):
                 parameters[name] = np.asarray(RANGES[name][0](jnp.asarray(value)))
-        with jax.enable_x64(True):
-            return np.asarray(likelihood.mean(jnp.asarray(eta), **parameters))
+        return self._mean(eta, parameters, scale)
 
     def _coefficients_of(self, name: str) -> np.ndarray:
         return self.model.split(self.parameters)[2][self.model.names.index(name)]
@@ -174,11 +190,10 @@ class GeneralizedMixedFit(MixedFit):
     def refit(self, response: np.ndarray) -> GeneralizedMixedFit:
         """The same model fitted to another response, such as one of `simulate`; nothing is compiled again.
 
-        **Raises:** `ValueError` for a response of another shape, or that the distribution cannot have.
+        **Raises:** `ValueError` for a response of another shape, that is not finite, or that the distribution
+        cannot have.
         """
-        y = np.asarray(response, float)
-        if y.shape != (self.design.n,):
-            raise ValueError(f"`response` must have shape ({self.design.n},), got {y.shape}")
+        y = self.design.another_response(response)
         check_response(self.model.likelihood, y)
         same = self.design.y
         shown = np.column_stack([y, self._trials - y]) if same.ndim == 2 else y / self._trials
@@ -203,7 +218,7 @@ class GeneralizedMixedFit(MixedFit):
             + "\n"
             + results.groups_text(self.design.n, self.design.missing, self.design.terms),
             results.fixed_effects_text(self.coefficients, headers) if self.design.fixed else "",
-            "\n".join(["Parameters of the family, as logarithms or logits:", *family])
+            "\n".join(["Parameters of the family, on the scales of their predictors:", *family])
             if family
             else "",
             results.correlations_text(self.design.fixed, self.estimates.vcov),
@@ -217,6 +232,9 @@ class GeneralizedMixedFit(MixedFit):
 def _described(likelihood: Any) -> str:
     inner = [_described(likelihood.counts)] if hasattr(likelihood, "counts") else []
     inner += [likelihood.link] if hasattr(likelihood, "link") else []
+    inner += (
+        [_described(likelihood.likelihood), "weights"] if hasattr(likelihood, "weights") else []
+    )
     return f"{type(likelihood).__name__}({', '.join(inner)})"
 
 
@@ -242,7 +260,7 @@ def fit_model(
 
 def _warn_of_extremes(fit: GeneralizedMixedFit) -> None:
     """Where expectations are at the edge of what they can be, estimates run away: separation."""
-    core: Any = getattr(fit.model.likelihood, "counts", fit.model.likelihood)
+    core = core_of(fit.model.likelihood)
     if is_trials(core):
         edge = np.minimum(fit.fitted, np.asarray(core.trials) - fit.fitted) < _EDGE
     else:

@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from elimax.stats.likelihood import Likelihood
+from elimax.stats.likelihood import Likelihood, Weighted
 from elimax.stats.mixed.design import Design, design_of
 from elimax.stats.mixed.family import (
     POSITIVE,
     check_response,
+    is_ordinal,
     is_trials,
     likelihood_of,
     with_zeros,
@@ -45,14 +46,15 @@ def glmm(
     **Arguments:**
 
     - `formula`: see `lmm`. A binomial response is 0 and 1, `cbind(successes, failures)`, or a proportion with
-        the numbers of trials as `weights`.
+        the numbers of trials as `weights`. An ordinal one is an ordered category, or numbers in its order.
     - `data`: a data frame of pandas or polars, or a dict of arrays; rows with missing values are left out.
     - `family`: "binomial", "betabinomial", "poisson", "nbinom1" (variance mu (1 + phi)), "nbinom2" (variance
-        mu (1 + mu / phi)), "gamma", "beta", "tweedie", "student", or a `Likelihood`, whose data, such as
-        exposures, are one per row that is used.
+        mu (1 + mu / phi)), "gamma", "beta", "tweedie", "student", "ordinal" (cumulative logits, with
+        cutpoints in place of an intercept), or a `Likelihood`.
     - `link`: of the binomial family: "logit", "probit" or "cloglog". Counts, gamma and Tweedie have the
         logarithm, beta and beta-binomial the logit, Student t the identity.
-    - `weights`: numbers of trials, one per row, or the name of a column.
+    - `weights`: one per row, or the name of a column: of binomial and beta-binomial proportions the numbers
+        of trials, otherwise how many times the log density of the row counts, as in glmmTMB.
     - `offset`: one per row, or the name of a column.
     - `dispersion`: a formula of fixed effects for the logarithm of the family's dispersion, precision, shape
         or scale, as "~ x".
@@ -76,7 +78,9 @@ def glmm(
     """
     likelihood = likelihood_of(family, link)
     others = _formulas(likelihood, dispersion, zero_inflation, hurdle)
-    design = design_of(formula, data, weights, offset, others)
+    design = design_of(formula, data, weights, offset, others, is_ordinal(likelihood))
+    if is_ordinal(likelihood):
+        design = design.without_intercept()
     if zero_inflation is not None or hurdle is not None:
         likelihood = with_zeros(likelihood, zero_inflation is not None)
     y, likelihood = _response(design, likelihood)
@@ -126,15 +130,14 @@ def _formulas(
 
 
 def _response(design: Design, likelihood: Any) -> tuple[np.ndarray, Any]:
-    """The observations, and the likelihood with its trials."""
+    """The observations, and the likelihood with its trials or weights."""
     pair, weights = design.y.ndim == 2, design.weights
     if not is_trials(likelihood):
-        if pair or weights is not None:
-            what = "cbind(...)" if pair else "`weights`"
+        if pair:
             raise ValueError(
-                f"{what} is for binomial and betabinomial responses, got {type(likelihood).__name__}"
+                f"cbind(...) is for binomial and betabinomial responses, got {type(likelihood).__name__}"
             )
-        return design.y, likelihood
+        return design.y, likelihood if weights is None else Weighted(likelihood, weights)
     if not pair and weights is None:
         return design.y, likelihood
     if pair and weights is not None:
@@ -150,6 +153,8 @@ def _response(design: Design, likelihood: Any) -> tuple[np.ndarray, Any]:
 
 
 def _columns(name: str, design: Design) -> np.ndarray:
+    if name == "cutpoints":
+        return np.eye(len(design.categories) - 1)
     if name not in design.others:
         return np.ones(1)
     part, matrix = design.others[name]

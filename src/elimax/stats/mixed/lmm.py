@@ -128,14 +128,11 @@ class LinearMixedFit(MixedFit):
         - `response`: (n,), such as one of `simulate`; the same if None.
         - `reml`: the same if None.
 
-        **Raises:** `ValueError` for a response of another shape.
+        **Raises:** `ValueError` for a response of another shape, or that is not finite.
         """
         design = self.design
         if response is not None:
-            response = np.asarray(response, float)
-            if response.shape != (design.n,):
-                raise ValueError(f"`response` must have shape ({design.n},), got {response.shape}")
-            design = dataclasses.replace(design, y=response)
+            design = dataclasses.replace(design, y=design.another_response(response))
         return fit_design(design, self.reml if reml is None else reml)
 
     def summary(self) -> str:

@@ -13,7 +13,7 @@ import scipy.linalg
 from jaxtyping import Array
 
 from elimax.stats.mixed.criterion import relative_covariances
-from elimax.stats.mixed.family import RANGES, predictor_start
+from elimax.stats.mixed.family import parameter_start, predictor_start
 from elimax.stats.mixed.generalized import GeneralizedModel, approximation, deviance
 from elimax.stats.mixed.optimize import Minimum, Report, minimize
 from elimax.stats.mixed.random_term import RandomTerm, identity
@@ -69,8 +69,8 @@ def maximize(
     for name, columns in zip(model.names, model.columns, strict=True):
         own = np.atleast_2d(np.asarray(columns))
         blocks.append(_orthonormal(own))
-        level = np.log(spread) if name == "scale" else RANGES[name][1]
-        target = np.linalg.lstsq(own, np.full(len(own), level), rcond=None)[0]
+        level = np.broadcast_to(parameter_start(name, y, spread), (len(own),))
+        target = np.linalg.lstsq(own, level, rcond=None)[0]
         first.append(np.linalg.solve(blocks[-1], target))
     to_natural = scipy.linalg.block_diag(*blocks)
     objective = _Objective(model, to_natural)

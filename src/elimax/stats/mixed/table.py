@@ -90,8 +90,8 @@ def _column(name: str, column: Any) -> pd.Series:
 
 
 def _from_polars(column: Any) -> pd.Series:
-    """An Enum keeps its categories; numbers with nulls become floats with NaN."""
+    """An Enum keeps its categories and their order; numbers with nulls become floats with NaN."""
     if hasattr(column.dtype, "categories") and type(column.dtype).__name__ == "Enum":
         categories = column.dtype.categories.to_list()
-        return pd.Series(pd.Categorical(column.to_list(), categories=categories))
+        return pd.Series(pd.Categorical(column.to_list(), categories, ordered=True))
     return pd.Series(column.to_numpy() if column.dtype.is_numeric() else column.to_list())
