@@ -444,9 +444,14 @@ def test_failures_are_values(rng):
             "`null_space` is one of 2 elements, but the field has 3",
         ),
         (
+            (0.0, ex.SymmetricMatrix.eye(3), None, NullSpace.constant(3)),
+            ValueError,
+            "`null_space`: the precision does not annihilate vector 0 of its basis",
+        ),
+        (
             (
                 0.0,
-                ex.SymmetricMatrix.eye(3),
+                ex.SymmetricMatrix.from_dense(np.eye(3) - 1 / 3),
                 (np.array([[1.0, -1.0, 0.0]]), None),
                 NullSpace.constant(3),
             ),

@@ -9,7 +9,12 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 import elimax as ex
 from elimax import _results
-from elimax.stats.gaussian.null_space import NullSpace, check_full_rank, check_null_space
+from elimax.stats.gaussian.null_space import (
+    NullSpace,
+    check_annihilated,
+    check_full_rank,
+    check_null_space,
+)
 from elimax.stats.gaussian.restricted import (
     Constraints,
     Restricted,
@@ -52,6 +57,8 @@ class Field:
         )
         if constraints is not None and space is not None:
             check_full_rank(constraints[0], space)
+        if space is not None:
+            check_annihilated(precision, space)
         self._fill(jnp.broadcast_to(m, (n,)), precision, pair, space, None)
         if not centered:
             object.__setattr__(self, "mean", self._centered().mean)

@@ -20,6 +20,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float, Int, Integer
 
+import elimax as ex
 from elimax._primitive.define import is_traced
 from elimax._structure.structure import Structure
 
@@ -205,4 +206,23 @@ def check_full_rank(A: Any, space: NullSpace) -> None:
             f"`constraints`: on the null space of rank {space.rank} the {A.shape[0]} rows of A have a rank "
             f"below {min(met.shape)}: some leave it free that others do not reach. Constrain every null "
             "vector, or as many of them as there are constraints."
+        )
+
+
+def check_annihilated(precision: ex.SymmetricMatrix, space: NullSpace) -> None:
+    """Q N = 0 up to rounding, where the values of Q are concrete.
+
+    **Raises:** `ValueError` if not: densities and moments would be those of another field.
+    """
+    if is_traced(precision.values):
+        return
+    Q, N = precision.to_scipy(), space.orthonormal
+    left, size = np.abs(Q @ N), abs(Q) @ np.abs(N)
+    tolerance = np.sqrt(np.finfo(precision.dtype).eps)
+    seen = np.flatnonzero(left.max(axis=0) > tolerance * size.max(axis=0))
+    if seen.size:
+        raise ValueError(
+            f"`null_space`: the precision does not annihilate vector {seen[0]} of its basis, Q N is up to "
+            f"{left[:, seen[0]].max():.2g} where terms of size {size[:, seen[0]].max():.2g} should cancel. "
+            "Give the null space of this precision, or none if it is positive definite"
         )

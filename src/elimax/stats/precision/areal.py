@@ -146,7 +146,8 @@ def bym2(graph: Any) -> Precision:
         [tau / (1 - phi) I   -sqrt(phi tau) / (1 - phi) I]
         [.                    phi / (1 - phi) I + R       ]
 
-    Its null vectors depend on the hyperparameters, so the constraints, that u sums to zero in every
+    Without a structureless part, phi = 1, there is no such precision: everything is NaN. Its null vectors
+    depend on the hyperparameters, so the constraints, that u sums to zero in every
     component, belong to it.
 
     **Raises:** as `besag`.
