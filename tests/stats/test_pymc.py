@@ -59,9 +59,10 @@ def test_logp_is_that_of_the_field(constrained):
         tau = pm.HalfNormal("tau")
         esp.field("x", walk, tau, constrained=constrained)
     free = np.linspace(-1, 1, 8 if constrained else 9)
-    names = ["x", "x_logp"]
-    evaluate = model.compile_fn([model[name] for name in names], inputs=[*model.free_RVs])
-    got = evaluate({"tau": 2.0, "x_free": free})
+    evaluate = model.compile_fn([model["x"]], inputs=[model["x_free"]])
+    point = {"tau_log__": np.log(2.0), "x_free": free}
+    density = model.compile_logp(model["x_free"], jacobian=False)
+    got = [*evaluate({"x_free": free}), density(point)]
     field = walk.field(2.0, constrained=constrained)
     np.testing.assert_allclose(got[1], field.log_prob(got[0]), rtol=1e-10)
     if constrained:
@@ -69,6 +70,30 @@ def test_logp_is_that_of_the_field(constrained):
         np.testing.assert_allclose(np.linalg.norm(got[0]), np.linalg.norm(free), rtol=1e-12)
     alone = esp.logp(x, walk, 2.0, constrained=constrained).eval()
     np.testing.assert_allclose(alone, field.log_prob(x), rtol=1e-10)
+
+
+def test_prior_draws_are_those_of_the_field():
+    walk = stats.precision.besag(grid(3))
+    mean = np.linspace(-1, 1, 9)
+    with pm.Model():
+        tau = pm.Gamma("tau", 2, 1)
+        x = esp.field("x", walk, tau, mean=mean)
+        pm.Poisson("y", pm.math.exp(x), observed=np.ones(9))
+        prior = pm.sample_prior_predictive(1000, random_seed=1)
+    drawn = prior.prior["x"].values[0]
+    assert prior.prior_predictive["y"].shape == (1, 1000, 9)
+    np.testing.assert_allclose(drawn.sum(1), 0, atol=1e-12)
+    scaled = np.sqrt(prior.prior["tau"].values[0])[:, None] * (drawn - mean)
+    covariance = np.asarray(walk.field(1.0).covariance().todense())
+    variance = np.asarray(walk.field(1.0).variance())
+    np.testing.assert_allclose(scaled.mean(0), 0, atol=5 * np.sqrt(variance.max() / 1000))
+    known = covariance != 0
+    error = np.sqrt((np.outer(variance, variance) + covariance**2) / 1000)
+    assert np.max(np.abs(np.cov(scaled.T) - covariance)[known] / error[known]) < 5
+    with pm.Model():
+        esp.field("x", walk, 2.0, constrained=False)
+        with pytest.raises(ValueError, match="improper"):
+            pm.sample_prior_predictive(2)
 
 
 @pytest.mark.slow

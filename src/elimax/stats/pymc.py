@@ -116,30 +116,54 @@ def field(
 ) -> TensorVariable:
     """A Gaussian Markov random field in the model on the context stack.
 
-    Two variables and a potential: `name`_free, flat, the n - k coordinates in which samplers move;
-    `name`, (n,), deterministic, which satisfies the constraints exactly; `name`_logp. A flat variable has no
-    prior predictive draws: `family.field(...).sample` has.
+    Two variables: `name`_free, the n - k coordinates in which samplers move, with the density of the field
+    and draws for prior predictive checks; `name`, (n,), deterministic, which satisfies the constraints
+    exactly.
 
     **Arguments:** as `logp`; the mean is a number or numbers here. `dims` names the dimension of the field.
 
     **Returns:** the field.
 
-    **Raises:** as `logp`.
+    **Raises:** as `logp`; `ValueError` where draws of an improper field are asked for.
     """
     family = _family(family, parameters)
-    _check_precision()
-    start = family.field(*(jnp.ones(()) for _ in parameters), constrained=constrained)
-    if start.constraints is None:
-        free = pymc.Flat(f"{name}_free", shape=family.n)
-        x = pymc.Deterministic(name, free, dims=dims)
-    else:
-        A, e = start.constraints
-        coordinates = Coordinates.of(A, e)
-        free = pymc.Flat(f"{name}_free", shape=coordinates.dimension)
-        x = pymc.Deterministic(name, _embed(coordinates, free), dims=dims)
-    density = logp(x, family, *parameters, mean=mean, constrained=constrained)
-    pymc.Potential(f"{name}_logp", density)
-    return x
+    scalars = _scalars(family, parameters)
+    ones = (jnp.ones(()) for _ in parameters)
+    start = family.field(*ones, constrained=constrained, mean=mean)
+    free = start.n if start.constraints is None else start.n - start.n_constraints
+    coordinates = None if start.constraints is None else Coordinates.of(*start.constraints)
+
+    def embed(z: TensorVariable) -> TensorVariable:
+        return z if coordinates is None else _embed(coordinates, z)
+
+    def density(z: TensorVariable, _: Any, *scalars: TensorVariable) -> TensorVariable:
+        return logp(embed(z), family, *scalars, mean=mean, constrained=constrained)
+
+    @jax.jit
+    def draw(key: jax.Array, *scalars: jax.Array) -> jax.Array:
+        x = family.field(*scalars, constrained=constrained, mean=mean).sample(key)
+        return x if coordinates is None else coordinates.project(x)
+
+    def draws(
+        shape: np.ndarray, *scalars: np.ndarray, rng: np.random.Generator, size: Any
+    ) -> np.ndarray:
+        batch = np.broadcast_shapes(size or (), shape.shape[:-1], *map(np.shape, scalars))
+        key = jax.random.key(int(rng.integers(2**31)))
+        rows = zip(*(np.broadcast_to(s, batch).ravel() for s in scalars), strict=True)
+        keys = jax.random.split(key, int(np.prod(batch)))
+        values = [draw(*pair) for pair in ((k, *row) for k, row in zip(keys, rows, strict=True))]
+        return np.reshape(values, (*batch, free))
+
+    # A parameter of the right size lets the distribution know its own.
+    z = pymc.CustomDist(
+        f"{name}_free",
+        np.zeros(free),
+        *scalars,
+        logp=density,
+        random=draws,
+        signature=f"(n){',()' * len(scalars)}->(n)",
+    )
+    return pymc.Deterministic(name, embed(z), dims=dims)
 
 
 def _embed(coordinates: Coordinates, z: TensorVariable) -> TensorVariable:
