@@ -2,6 +2,8 @@
 
 import os
 import pathlib
+import subprocess
+import sys
 import zlib
 
 import hypothesis
@@ -16,6 +18,22 @@ jax.config.update("jax_enable_x64", True)
 # The threads of XLA's pool, of which each waits inside of JAX's batched LAPACK kernels until others have done
 # its work: two of these kernels at once, as in the programs of a dense oracle, lock a pool of two for ever.
 os.environ.setdefault("NPROC", "16")
+
+# Most of the time of the suite goes by in XLA's compiler, on programs that run once. These halve it; what is
+# slow, and a run of a single file, is compiled as users' programs are.
+_QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Lets the suite of `make test` compile quickly, if this XLA knows how; workers inherit it."""
+    if config.option.markexpr != "not slow" or "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    flags = f"{os.environ.get('XLA_FLAGS', '')} {_QUICK}".strip()
+    probe = [sys.executable, "-c", "import jax; jax.devices()"]
+    known = subprocess.run(probe, env=os.environ | {"XLA_FLAGS": flags}, capture_output=True)
+    if known.returncode == 0:  # XLA ends a process that has a flag which it does not know
+        os.environ["XLA_FLAGS"] = flags
+
 
 hypothesis.settings.register_profile(
     "elimax",

@@ -36,6 +36,7 @@ def test_newton():
     assert "newton, LU" in printed and "newton, dense" in printed and "GB" in printed
 
 
+@pytest.mark.slow
 def test_stiff_ode(tmp_path):
     printed = _run("examples/stiff_ode.py", "--quick", "--output", str(tmp_path))
     assert "100.00%" in printed and "Kvaerno3, LU" in printed and "difference quotient" in printed

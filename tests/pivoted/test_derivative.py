@@ -20,7 +20,7 @@ def _arguments(problem, rng):
         ("lu", np.float64),
         ("lu", np.complex128),
         ("ldl", np.complex128),
-        ("symmetric", np.complex128),
+        pytest.param("symmetric", np.complex128, marks=pytest.mark.slow),
     ],
 )
 def test_two_orders_and_batches(kind, dtype, rng):

@@ -10,10 +10,22 @@ from ..derivatives import draw
 from ..helpers import SCALARS, WELL_CONDITIONED, assert_close, tolerance
 from .problems import KINDS, Problem
 
+SINGLE = [np.float32, np.complex64]
 
-@pytest.mark.parametrize("dtype", SCALARS)
+
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", WELL_CONDITIONED)
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        pytest.param(
+            name,
+            dtype,
+            marks=[pytest.mark.slow] if dtype in SINGLE and name != "grid_2d" else [],
+        )
+        for name in WELL_CONDITIONED
+        for dtype in SCALARS
+    ],
+)
 def test_against_dense_algebra(name, kind, dtype, rng):
     problem = Problem(name, kind, dtype)
     X = problem.scipy.toarray().astype(np.promote_types(dtype, np.float64))
