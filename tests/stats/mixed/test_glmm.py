@@ -158,11 +158,13 @@ def test_a_curvature_that_is_not_finite_is_no_crash():
     assert fit.log_likelihood >= glmm("y ~ x + (1 | g)", data, "poisson").log_likelihood - 1e-3
 
 
-def test_separation_is_told():
+@pytest.mark.parametrize("trials", [1, 3])
+def test_separation_is_told(trials):
     rng = np.random.default_rng(1)
     data = pd.DataFrame({"g": rng.integers(0, 8, 80).astype(str), "x": rng.normal(size=80)})
+    all_or_none = data.assign(z=(data.x > 0).astype(float))
     with pytest.warns(UserWarning, match="separate"):
-        glmm("z ~ x + (1 | g)", data.assign(z=(data.x > 0).astype(float)), "binomial")
+        glmm("z ~ x + (1 | g)", all_or_none, weights=np.full(80, trials))
 
 
 def test_rows_without_trials_are_named():

@@ -154,9 +154,8 @@ class GeneralizedMixedFit(MixedFit):
 
         **Raises:** as `predict_linear`, and `ValueError` for another scale.
         """
-        scales = ("response", "link", "probability")[
-            : 3 if is_ordinal(self.model.likelihood) else 2
-        ]
+        more = ("probability",) if is_ordinal(self.model.likelihood) else ()
+        scales = ("response", "link", *more)
         if scale not in scales:
             raise ValueError(f"`scale` must be one of {', '.join(scales)}, got {scale!r}")
         parameters = self.family_parameters
@@ -260,9 +259,8 @@ def fit_model(
 
 def _warn_of_extremes(fit: GeneralizedMixedFit) -> None:
     """Where expectations are at the edge of what they can be, estimates run away: separation."""
-    core = core_of(fit.model.likelihood)
-    if is_trials(core):
-        edge = np.minimum(fit.fitted, np.asarray(core.trials) - fit.fitted) < _EDGE
+    if is_trials(fit.model.likelihood):
+        edge = np.minimum(fit.fitted, 1 - fit.fitted) < _EDGE
     else:
         edge = (np.asarray(fit.design.y) == 0) & (fit.fitted < _EDGE)
     if edge.any():
