@@ -466,6 +466,20 @@ def test_arguments_are_checked(arguments, error, message):
     assert message in str(raised.value)
 
 
+def test_a_constant_precision_inside_of_a_trace(rng):
+    """Its null space is looked at there, too."""
+    _, matrix, space = _besag(9, rng)
+    x = rng.normal(size=9)
+
+    def density(mean, space):
+        return GMRF(mean, matrix, None, space).log_prob(x)
+
+    value = jax.jit(lambda mean: density(mean, space))(0.5)
+    np.testing.assert_allclose(value, density(0.5, space), rtol=1e-12)
+    with pytest.raises(ValueError, match="does not annihilate"):
+        jax.jit(lambda mean: density(mean, NullSpace.unit(9, [0])))(0.5)
+
+
 def test_the_shape_of_x_is_checked():
     with pytest.raises(ValueError, match=r"`x` must have shape \(3,\), got \(2, 3\)"):
         GMRF(0.0, ex.SymmetricMatrix.eye(3)).log_prob(np.zeros((2, 3)))

@@ -90,6 +90,15 @@ def test_prior_draws_are_those_of_the_field():
     known = covariance != 0
     error = np.sqrt((np.outer(variance, variance) + covariance**2) / 1000)
     assert np.max(np.abs(np.cov(scaled.T) - covariance)[known] / error[known]) < 5
+    with pm.Model() as model:
+        level = pm.Normal("level")
+        esp.field("x", stats.precision.iid(9), 2.0, mean=level)
+        drawn = pm.sample_prior_predictive(300, random_seed=1).prior
+    z = np.sqrt(2.0) * (drawn["x"].values[0] - drawn["level"].values[0][:, None])
+    assert abs(z.mean()) < 0.1 and abs(z.std() - 1) < 0.1
+    point = {"level": 0.3, "x_free": np.zeros(9)}
+    expected = stats.precision.iid(9).field(2.0, mean=0.3).log_prob(np.zeros(9))
+    np.testing.assert_allclose(model.compile_logp(model["x_free"])(point), expected, rtol=1e-12)
     with pm.Model():
         esp.field("x", walk, 2.0, constrained=False)
         with pytest.raises(ValueError, match="improper"):

@@ -85,7 +85,21 @@ def test_what_can_be_is_not():
     assert np.isfinite(value) and status == 0
 
 
+class OfTable(stats.Poisson):
+    """With data that have nothing to do with the number of observations."""
+
+    table: jax.Array = None
+
+    def __init__(self, table):
+        self.table, self.exposure = jnp.asarray(table), 1.0
+
+
 def test_data_of_a_likelihood_are_one_number_per_observation():
+    fields = stats.Poisson(np.ones(1)), OfTable(np.ones(7))
+    for likelihood in fields:  # one number, and data of another kind
+        stats.LatentGaussianModel(ex.SymmetricMatrix.eye(3), None, likelihood, np.ones(3))
+    with pytest.raises(ValueError, match="nonnegative"):
+        stats.Weighted(stats.Poisson(), np.array([1.0, -1.0]))
     for wrong, name in (
         (stats.Poisson(np.ones((3, 1))), "`exposure` of Poisson"),
         (stats.ZeroInflated(stats.Binomial(np.ones(2))), "`trials` of Binomial"),
@@ -96,6 +110,6 @@ def test_data_of_a_likelihood_are_one_number_per_observation():
 
 
 def test_truth_values_are_binary_observations():
-    y = np.array([True, False, True])
-    model = stats.LatentGaussianModel(ex.SymmetricMatrix.eye(3), None, stats.Binomial(), y)
-    np.testing.assert_array_equal(model.observations, [1.0, 0.0, 1.0])
+    for y in (np.array([True, False, True]), [True, False, True]):
+        model = stats.LatentGaussianModel(ex.SymmetricMatrix.eye(3), None, stats.Binomial(), y)
+        np.testing.assert_array_equal(model.observations, [1.0, 0.0, 1.0])

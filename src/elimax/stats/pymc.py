@@ -7,7 +7,7 @@
         tau = pm.Gamma("tau", 1, 0.1)
         x = esp.field("x", walk, tau)                   sums to zero, exactly
         pm.Poisson("y", pm.math.exp(x), observed=y)
-        pm.sample(cores=1)                              or nuts_sampler="numpyro", "blackjax"
+        pm.sample(cores=1)                              or nuts_sampler="numpyro"
 
 Patterns are static, values symbolic. Every function is a JAX program in a PyTensor Op (`pytensor.wrap_jax`):
 with gradients, under PyTensor's C and Numba backends, which call it, and under its JAX backend, where it is
@@ -26,7 +26,6 @@ import numpy as np
 import pymc
 import pytensor
 import pytensor.tensor as pt
-from jaxtyping import ArrayLike, Float
 from pytensor.tensor import TensorVariable
 
 import elimax as ex
@@ -110,7 +109,7 @@ def field(
     name: str,
     family: Precision,
     *parameters: Any,
-    mean: Float[ArrayLike, " n"] | float = 0.0,
+    mean: Any = 0.0,
     constrained: Held = True,
     dims: str | None = None,
 ) -> TensorVariable:
@@ -120,48 +119,53 @@ def field(
     and draws for prior predictive checks; `name`, (n,), deterministic, which satisfies the constraints
     exactly.
 
-    **Arguments:** as `logp`; the mean is a number or numbers here. `dims` names the dimension of the field.
+    **Arguments:** as `logp`; `dims` names the dimension of the field.
 
     **Returns:** the field.
 
     **Raises:** as `logp`; `ValueError` where draws of an improper field are asked for.
     """
     family = _family(family, parameters)
-    scalars = _scalars(family, parameters)
-    ones = (jnp.ones(()) for _ in parameters)
-    start = family.field(*ones, constrained=constrained, mean=mean)
+    mean, scalars = _mean(mean, family.n), _scalars(family, parameters)
+    start = family.field(*(jnp.ones(()) for _ in parameters), constrained=constrained)
     free = start.n if start.constraints is None else start.n - start.n_constraints
     coordinates = None if start.constraints is None else Coordinates.of(*start.constraints)
 
     def embed(z: TensorVariable) -> TensorVariable:
         return z if coordinates is None else _embed(coordinates, z)
 
-    def density(z: TensorVariable, _: Any, *scalars: TensorVariable) -> TensorVariable:
+    def density(z: TensorVariable, _: Any, mean: Any, *scalars: Any) -> TensorVariable:
         return logp(embed(z), family, *scalars, mean=mean, constrained=constrained)
 
     @jax.jit
-    def draw(key: jax.Array, *scalars: jax.Array) -> jax.Array:
+    def draw(key: jax.Array, mean: jax.Array, *scalars: jax.Array) -> jax.Array:
         x = family.field(*scalars, constrained=constrained, mean=mean).sample(key)
         return x if coordinates is None else coordinates.project(x)
 
     def draws(
-        shape: np.ndarray, *scalars: np.ndarray, rng: np.random.Generator, size: Any
+        _: Any, mean: np.ndarray, *scalars: np.ndarray, rng: np.random.Generator, size: Any
     ) -> np.ndarray:
-        batch = np.broadcast_shapes(size or (), shape.shape[:-1], *map(np.shape, scalars))
-        key = jax.random.key(int(rng.integers(2**31)))
-        rows = zip(*(np.broadcast_to(s, batch).ravel() for s in scalars), strict=True)
-        keys = jax.random.split(key, int(np.prod(batch)))
-        values = [draw(*pair) for pair in ((k, *row) for k, row in zip(keys, rows, strict=True))]
+        own = mean.shape[mean.ndim - mean_ndim :]  # behind what is a batch of means
+        batch = np.broadcast_shapes(
+            size or (), mean.shape[: mean.ndim - mean_ndim], *map(np.shape, scalars)
+        )
+        count = int(np.prod(batch))
+        keys = jax.random.split(jax.random.key(int(rng.integers(2**31))), count)
+        means = np.broadcast_to(mean, (*batch, *own)).reshape(count, *own)
+        rows = [np.broadcast_to(s, batch).reshape(count) for s in scalars]
+        values = [draw(*each) for each in zip(keys, means, *rows, strict=True)]
         return np.reshape(values, (*batch, free))
 
-    # A parameter of the right size lets the distribution know its own.
+    # The first parameter is only there to have the size of the distribution.
+    mean_ndim = mean.ndim
     z = pymc.CustomDist(
         f"{name}_free",
         np.zeros(free),
+        mean,
         *scalars,
         logp=density,
         random=draws,
-        signature=f"(n){',()' * len(scalars)}->(n)",
+        signature=f"(n),{'(m)' if mean_ndim else '()'}{',()' * len(scalars)}->(n)",
     )
     return pymc.Deterministic(name, embed(z), dims=dims)
 

@@ -1,5 +1,7 @@
 """From data to arrays: frames of pandas and polars, factors, missing values, weights and offsets."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -143,6 +145,19 @@ BAD = [
     ("cbind(y, t) ~ (1 | g)", {}, "is one column"),
     ("y ~ C(each) + (1 | g)", {}, "too few for 40 fixed effects"),
 ]
+
+
+@pytest.mark.parametrize("bar", ["(f | g)", "(0 + f | g)", "(f || g)", "(0 + f:k | h)"])
+def test_categories_that_no_row_has_do_no_harm(data, bar):
+    """As after a filter; R's model frames drop them, too. And no row is in the cell (a, v)."""
+    first = sorted(set(data.f))[0]
+    whole = data.assign(k=np.where((data.f == first) | (data.index % 2 == 0), "u", "v"))
+    filtered = whole.assign(f=pd.Categorical(data.f, [*sorted(set(data.f)), "never"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fits = [lmm(f"y ~ f + {bar}", frame, reml=False) for frame in (whole, filtered)]
+    assert fits[1].log_likelihood == pytest.approx(fits[0].log_likelihood, rel=1e-10)
+    assert fits[1].design.fixed == fits[0].design.fixed
 
 
 @pytest.mark.parametrize(("formula", "options", "message"), BAD, ids=[bad[0] for bad in BAD])

@@ -101,6 +101,12 @@ def test_comparison_of_nested_models():
     )
 
 
+def test_models_of_other_weights_are_not_compared():
+    weighted = glmm("y ~ 1 + (1 | g)", counts(), "poisson", weights=np.full(150, 2.0))
+    with pytest.raises(ValueError, match="same weights"):
+        compare(poisson(), weighted)
+
+
 def test_proportions_with_weights_are_pairs():
     rng = np.random.default_rng(5)
     data = pd.DataFrame({"g": np.repeat(list("abcdefgh"), 5), "n": rng.integers(5, 20, 40)})
@@ -242,16 +248,43 @@ def test_ordered_responses_are_numbers_or_enumerations():
     for fit in (numbered, glmm("grade ~ x + (1 | g)", typed, "ordinal")):
         np.testing.assert_array_equal(fit.parameters, ordinal().parameters)
     for data, words in (
-        (grades().assign(grade=grades().grade.astype(str)), "must be numbers"),
+        (grades().assign(grade=grades().grade.astype(str)), "no order"),
         (grades().assign(grade=grades().grade.cat.as_unordered()), "no order"),
         (grades().assign(grade=2.0), "single category"),
+        (grades().assign(grade=grades().x), "300 categories in 300 rows"),
     ):
         with pytest.raises(ValueError, match=words):
             glmm("grade ~ x + (1 | g)", data, "ordinal")
+    with pytest.raises(ValueError, match="is one column"):
+        glmm("cbind(k, k) ~ x + (1 | g)", grades(), "ordinal")
+    large = glmm("k ~ x + (1 | g)", grades().assign(k=grades().k + 1e6), "ordinal")
+    assert large.design.categories == ("1000003", "1000004", "1000005", "1000006")
     with pytest.raises(ValueError, match="span an intercept"):
         glmm("k ~ 0 + C(x > 0) + (1 | g)", grades(), "ordinal")
     with pytest.raises(ValueError, match="response, link, got 'probability'"):
         poisson().predict(scale="probability")
+
+
+def test_cutpoints_far_from_zero_are_found_as_well():
+    """As of years: without an intercept, columns and cutpoints would be nearly one."""
+    fit = ordinal()
+    shifted = glmm("grade ~ x + (1 | g)", grades().assign(x=grades().x + 1e4), "ordinal")
+    assert shifted.converged
+    assert shifted.log_likelihood == pytest.approx(fit.log_likelihood, rel=1e-8)
+    np.testing.assert_allclose(shifted.coefficients, fit.coefficients, rtol=1e-4)
+    moved = shifted.family_coefficients.estimate - 1e4 * shifted.fixed_effects["x"]
+    np.testing.assert_allclose(moved, fit.family_coefficients.estimate, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "absent, words", [(0, "category 'poor'"), (1, "category 'fair'"), (3, "category 'excellent'")]
+)
+def test_every_ordered_category_must_occur_in_a_refit(absent, words):
+    y = ordinal().design.y
+    with pytest.raises(ValueError, match=words):
+        ordinal().refit(np.where(y == absent, 2, y))
+    with pytest.raises(ValueError, match="numbers 0 to 3 of the categories poor, .*, got 6"):
+        ordinal().refit(y + 3)
 
 
 def test_two_ordered_categories_are_binary():

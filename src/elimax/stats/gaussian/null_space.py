@@ -16,6 +16,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any, Self
 
+import jax
 import numpy as np
 import scipy.linalg
 from jaxtyping import Float, Int, Integer
@@ -216,7 +217,9 @@ def check_annihilated(precision: ex.SymmetricMatrix, space: NullSpace) -> None:
     """
     if is_traced(precision.values):
         return
-    Q, N = precision.to_scipy(), space.orthonormal
+    with jax.ensure_compile_time_eval():  # concrete values inside of a trace are looked at, too
+        Q = precision.to_scipy()
+    N = space.orthonormal
     left, size = np.abs(Q @ N), abs(Q) @ np.abs(N)
     tolerance = np.sqrt(np.finfo(precision.dtype).eps)
     seen = np.flatnonzero(left.max(axis=0) > tolerance * size.max(axis=0))

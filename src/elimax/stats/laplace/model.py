@@ -74,7 +74,7 @@ class LatentGaussianModel(eqx.Module):
                 "`design` must be a SparseMatrix, a function of the hyperparameters to one, or None; "
                 f"got {type(design).__name__}"
             )
-        if isinstance(observations, np.ndarray | jax.Array) and observations.dtype == bool:
+        if _are_booleans(observations):
             observations = jnp.asarray(observations, float)
         y = as_numbers("observations", observations)
         if y.ndim != 1:
@@ -134,3 +134,8 @@ class LatentGaussianModel(eqx.Module):
         if value.shape != ():
             raise ValueError(f"`prior` must return a scalar, got shape {value.shape}")
         return value
+
+
+def _are_booleans(values: Any) -> bool:
+    dtypes = {getattr(leaf, "dtype", type(leaf)) for leaf in jax.tree.leaves(values)}
+    return bool(dtypes) and dtypes <= {bool, np.dtype(bool)}

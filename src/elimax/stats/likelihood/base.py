@@ -11,7 +11,7 @@ iteration looks at the kernel only.
 
 import abc
 import dataclasses
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
-Number = Any  # a scalar, or one number for every observation; whatever JAX takes for an array
+# A scalar, or one number for every observation; whatever JAX takes for an array.
+Number = Annotated[Any, "per observation"]
 
 
 class Likelihood(eqx.Module):
@@ -120,12 +121,12 @@ class Likelihood(eqx.Module):
             )
 
     def check_sizes(self, m: int) -> None:
-        """Raises `ValueError` naming data of the likelihood that are not one number, or m."""
+        """Raises `ValueError` naming a field declared as a `Number` that is not one number, or m."""
         for own in dataclasses.fields(self):
             value = getattr(self, own.name)
             if isinstance(value, Likelihood):
                 value.check_sizes(m)
-            elif eqx.is_array_like(value) and np.shape(value) not in ((), (m,)):
+            elif own.type is Number and np.shape(value) not in ((), (1,), (m,)):
                 raise ValueError(
                     f"`{own.name}` of {type(self).__name__} must be a scalar or have shape ({m},), one "
                     f"number per observation, got {np.shape(value)}"

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Int, Key
+from jaxtyping import Array, Key
 
 from elimax.stats.likelihood.base import Likelihood, Number
 from elimax.stats.likelihood.special import log_event
@@ -24,8 +24,8 @@ class Weibull(Likelihood):
     - `upper`: (m,), where intervals end; read where `event` is 3.
     """
 
-    event: Int[ArrayLike, " m"] | None = None
-    upper: Float[ArrayLike, " m"] | None = None
+    event: Number = None
+    upper: Number = None
     parameter_names: ClassVar[tuple[str, ...]] = ("shape",)
     placeholder: ClassVar[float] = 1.0
     support: ClassVar[str] = "a positive time"
@@ -80,8 +80,8 @@ class Weibull(Likelihood):
 class Exponential(Likelihood):
     r"""Times with the constant hazard $e^\eta$: `Weibull` of shape 1, with its arguments."""
 
-    event: Int[ArrayLike, " m"] | None = None
-    upper: Float[ArrayLike, " m"] | None = None
+    event: Number = None
+    upper: Number = None
     placeholder: ClassVar[float] = 1.0
     support: ClassVar[str] = "a positive time"
 

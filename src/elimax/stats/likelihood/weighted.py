@@ -3,8 +3,10 @@
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
+from elimax._primitive.define import is_traced
 from elimax.stats.likelihood.base import Likelihood, Number
 
 
@@ -21,7 +23,7 @@ class Weighted(Likelihood):
 
     Parameters: those of `likelihood`.
 
-    **Raises:** `TypeError` if `likelihood` is none.
+    **Raises:** `TypeError` if `likelihood` is none, `ValueError` for weights that are negative or NaN.
     """
 
     likelihood: Likelihood
@@ -32,6 +34,8 @@ class Weighted(Likelihood):
             raise TypeError(
                 f"`likelihood` must be a Likelihood, as Poisson(), got {type(self.likelihood).__name__}"
             )
+        if not is_traced(self.weights) and not np.all(np.asarray(self.weights) >= 0):
+            raise ValueError("`weights` must be nonnegative")
 
     @property
     def names(self) -> tuple[str, ...]:

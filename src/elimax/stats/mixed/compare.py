@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
+from elimax.stats.mixed.design import Design
 from elimax.stats.mixed.fit import MixedFit
 from elimax.stats.mixed.lmm import LinearMixedFit
 
@@ -25,8 +26,8 @@ def compare(*fits: MixedFit) -> pd.DataFrame:
     **Returns:** per model `npar`, `aic`, `bic`, `log_likelihood`, `deviance` and, against the row before,
     `chisq`, `df` and `p_value`.
 
-    **Raises:** `TypeError` for what is no fit; `ValueError` for fewer than two, if the responses differ, or
-    if a larger model fits worse, so that they are not nested.
+    **Raises:** `TypeError` for what is no fit; `ValueError` for fewer than two, if responses or weights
+    differ, or if a larger model fits worse, so that they are not nested.
     """
     for fit in fits:
         if not isinstance(fit, MixedFit):
@@ -35,9 +36,9 @@ def compare(*fits: MixedFit) -> pd.DataFrame:
         raise ValueError(f"`compare` takes two fits at least, got {len(fits)}")
     first = fits[0]
     for fit in fits[1:]:
-        if not (np.array_equal(fit.design.y, first.design.y) and type(fit) is type(first)):
+        if not (type(fit) is type(first) and _same_data(fit.design, first.design)):
             raise ValueError(
-                "the fits are not to the same response, in the same rows: "
+                "the fits are not to the same response, in the same rows with the same weights: "
                 f"{first.design.formula.text!r} with {first.n_observations} observations and "
                 f"{fit.design.formula.text!r} with {fit.n_observations}. Rows with missing values may differ"
             )
@@ -63,6 +64,16 @@ def compare(*fits: MixedFit) -> pd.DataFrame:
     table["df"] = more
     table["p_value"] = np.where(more > 0, scipy.stats.chi2.sf(table["chisq"], more), np.nan)
     return table
+
+
+def _same_data(design: Design, other: Design) -> bool:
+    if not np.array_equal(design.y, other.y):
+        return False
+    ones = np.ones(design.n)
+    return np.array_equal(
+        ones if design.weights is None else design.weights,
+        ones if other.weights is None else other.weights,
+    )
 
 
 def _by_maximum_likelihood(fit: MixedFit) -> MixedFit:

@@ -20,11 +20,12 @@ from formulaic import Formula, ModelSpec
 from formulaic.errors import DataMismatchWarning, FormulaicError
 
 from elimax.stats.mixed.formula import Bar, ParsedFormula, names_in, parse
-from elimax.stats.mixed.grouping import Grouping
+from elimax.stats.mixed.grouping import Grouping, text_of
 from elimax.stats.mixed.random_term import RandomTerm
 from elimax.stats.mixed.table import check_column, column_names, frame_of, vector
 
 _DEPENDENT = 1e-7  # what is left of a column, relative to it, that others span: R's tolerance
+_SPANNED = 1e-11  # of the columns of a random term, which may be badly scaled
 _CBIND = re.compile(r"cbind\((.*)\)", re.DOTALL)
 
 
@@ -168,7 +169,7 @@ def design_of(
         complete = complete if extra is None else complete & ~np.isnan(extra)
     if not complete.any():
         raise ValueError(f"`data` has no complete row of {', '.join(map(repr, sorted(used)))}")
-    frame = frame[complete]
+    frame = _without_unused_categories(frame[complete])
     categories: tuple[str, ...] = ()
     if ordered:
         y, categories = ordered_response(parsed.response, frame)
@@ -220,21 +221,32 @@ def ordered_response(text: str, frame: pd.DataFrame) -> tuple[np.ndarray, tuple[
 
     **Raises:** `ValueError` for a response without an order, or of a single category.
     """
+    if _CBIND.fullmatch(text):
+        raise ValueError("an ordinal response is one column, got cbind(...)")
     column = frame[text] if text in frame.columns else None
-    if column is not None and isinstance(column.dtype, pd.CategoricalDtype):
-        if not column.dtype.ordered:
-            raise ValueError(
-                f"the categories of the response {text!r} have no order: pd.Categorical(..., ordered=True) "
-                "or an Enum of polars gives them one"
-            )
-        used = column.cat.remove_unused_categories().cat
-        codes, names = used.codes.to_numpy(float), used.categories
+    if column is not None and getattr(column.dtype, "ordered", False):
+        names, codes = column.cat.categories, column.cat.codes.to_numpy(float)
+    elif column is not None and not pd.api.types.is_numeric_dtype(column):
+        raise ValueError(
+            f"the categories of the response {text!r} have no order: pd.Categorical(..., ordered=True) or an "
+            "Enum of polars gives them one"
+        )
     else:
         names, codes = np.unique(expression_of(text, frame, "the response"), return_inverse=True)
-        names = [f"{value:g}" for value in names]
     if len(names) < 2:
         raise ValueError(f"the response {text!r} has a single category, {names[0]}")
-    return codes.astype(float), tuple(map(str, names))
+    if 2 * len(names) > len(codes):
+        raise ValueError(
+            f"the response {text!r} has {len(names)} categories in {len(codes)} rows: an ordinal family is "
+            "for a few that occur often"
+        )
+    return codes.astype(float), tuple(map(text_of, names))
+
+
+def _without_unused_categories(frame: pd.DataFrame) -> pd.DataFrame:
+    """Of factors, as R's model frames: a level that no row has would be a column of zeros."""
+    factors = frame.select_dtypes("category")
+    return frame.assign(**{name: factors[name].cat.remove_unused_categories() for name in factors})
 
 
 def offset_of(parsed: ParsedFormula, frame: pd.DataFrame) -> np.ndarray:
@@ -283,7 +295,9 @@ def _random_terms(
                     "variances only. An intercept is left out by (0 + x | g)"
                 )
             seen |= {(bar.label, name) for name in part.names}
-            spanned = np.array(part.names, object)[~_independent(design)]
+            used = design.any(axis=0)  # a combination of factors that no row has does no harm
+            left = _independent(design[:, used], _SPANNED)
+            spanned = np.array(part.names, object)[used][~left]
             if spanned.size:
                 raise ValueError(
                     f"{spanned[0]} by {bar.label} is constant or a sum of the columns before it in "
@@ -330,7 +344,7 @@ def _finite(matrix: Any, names: Sequence[str]) -> np.ndarray:
     return values
 
 
-def _independent(X: np.ndarray) -> np.ndarray:
+def _independent(X: np.ndarray, tolerance: float = _DEPENDENT) -> np.ndarray:
     """Which columns are not spanned by those before them: Gram and Schmidt, twice."""
     kept, basis = np.zeros(X.shape[1], bool), np.zeros((len(X), 0))
     for k, column in enumerate(X.T):
@@ -338,7 +352,7 @@ def _independent(X: np.ndarray) -> np.ndarray:
         rest = column - basis @ (basis.T @ column)
         rest = rest - basis @ (basis.T @ rest)
         left = np.linalg.norm(rest)
-        if left > _DEPENDENT * size and kept.sum() < len(X):
+        if left > tolerance * size and kept.sum() < len(X):
             kept[k] = True
             basis = np.column_stack([basis, rest / left])
     return kept

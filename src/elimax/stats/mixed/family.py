@@ -69,11 +69,12 @@ def likelihood_of(family: str | Likelihood, link: str | None) -> Likelihood:
         raise ValueError(
             f'`link` is that of family="binomial" only, got {link!r} for {type(made).__name__}'
         )
-    unknown = [name for name in made.names if name not in RANGES]
+    known = RANGES if is_ordinal(made) else RANGES.keys() - {"cutpoints"}
+    unknown = [name for name in made.names if name not in known]
     if unknown:
         raise ValueError(
             f"{type(made).__name__} has the parameter {unknown[0]!r}, which glmm has no range for; "
-            f"it knows {', '.join(RANGES)}. A LatentGaussianModel takes any"
+            f"it knows {', '.join(sorted(known))}. A LatentGaussianModel takes any"
         )
     return made
 
@@ -101,6 +102,11 @@ def core_of(likelihood: Likelihood) -> Any:
 def is_ordinal(likelihood: Likelihood) -> bool:
     """Whether an observation is a category, and cutpoints stand in place of an intercept."""
     return isinstance(core_of(likelihood), lk.Ordinal)
+
+
+def is_counts(likelihood: Likelihood) -> bool:
+    """Whether an observation is a count without a limit."""
+    return isinstance(core_of(likelihood), _COUNTS)
 
 
 def is_trials(likelihood: Likelihood) -> bool:

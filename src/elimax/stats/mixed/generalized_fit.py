@@ -17,7 +17,14 @@ from jaxtyping import Array, Key
 
 from elimax.stats.mixed import results
 from elimax.stats.mixed.design import Design
-from elimax.stats.mixed.family import RANGES, check_response, core_of, is_ordinal, is_trials
+from elimax.stats.mixed.family import (
+    RANGES,
+    check_response,
+    core_of,
+    is_counts,
+    is_ordinal,
+    is_trials,
+)
 from elimax.stats.mixed.fit import Estimates, MixedFit
 from elimax.stats.mixed.generalized import GeneralizedModel
 from elimax.stats.mixed.maximum import maximize, posterior
@@ -189,16 +196,34 @@ class GeneralizedMixedFit(MixedFit):
     def refit(self, response: np.ndarray) -> GeneralizedMixedFit:
         """The same model fitted to another response, such as one of `simulate`; nothing is compiled again.
 
+        Counts of successes where there are trials, numbers of categories, from 0, where they are ordered.
+
         **Raises:** `ValueError` for a response of another shape, that is not finite, or that the distribution
-        cannot have.
+        cannot have; and if one of the ordered categories does not occur.
         """
         y = self.design.another_response(response)
         check_response(self.model.likelihood, y)
+        if is_ordinal(self.model.likelihood):
+            self._check_categories(y)
         same = self.design.y
         shown = np.column_stack([y, self._trials - y]) if same.ndim == 2 else y / self._trials
         design = dataclasses.replace(self.design, y=shown)
         with jax.enable_x64(True):
             return fit_model(design, dataclasses.replace(self.model, y=jnp.asarray(y)))
+
+    def _check_categories(self, y: np.ndarray) -> None:
+        names = self.design.categories
+        if y.max() >= len(names):
+            raise ValueError(
+                f"`response` must have the numbers 0 to {len(names) - 1} of the categories "
+                f"{', '.join(names)}, got {y.max():g}"
+            )
+        absent = np.setdiff1d(np.arange(len(names)), y)
+        if absent.size:
+            raise ValueError(
+                f"no row of `response` is in the category {names[absent[0]]!r}: the cutpoints beside it have "
+                "no finite estimates. Merge categories, or leave this response out"
+            )
 
     def summary(self) -> str:
         """The fit as text, in the manner of lme4."""
@@ -261,8 +286,10 @@ def _warn_of_extremes(fit: GeneralizedMixedFit) -> None:
     """Where expectations are at the edge of what they can be, estimates run away: separation."""
     if is_trials(fit.model.likelihood):
         edge = np.minimum(fit.fitted, 1 - fit.fitted) < _EDGE
+    elif is_counts(fit.model.likelihood):
+        edge = (fit.design.y == 0) & (fit.fitted < _EDGE)
     else:
-        edge = (np.asarray(fit.design.y) == 0) & (fit.fitted < _EDGE)
+        return
     if edge.any():
         warnings.warn(
             f"{edge.sum()} of {edge.size} fitted expectations are at the edge of their range, such as "

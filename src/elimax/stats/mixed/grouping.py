@@ -33,13 +33,13 @@ class Grouping:
         **Raises:** `ValueError` for a column that is not there, and if there is one level only.
         """
         codes, values = _factor(names[0], frame)
-        keys = [(text,) for text in map(_text, values)]
+        keys = [(text,) for text in map(text_of, values)]
         for name in names[1:]:
             more, other = _factor(name, frame)
             pairs, codes = np.unique(
                 codes.astype(np.int64) * len(other) + more, return_inverse=True
             )
-            texts = list(map(_text, other))
+            texts = list(map(text_of, other))
             keys = [
                 (*keys[pair // len(other)], texts[pair % len(other)]) for pair in pairs.tolist()
             ]
@@ -57,7 +57,7 @@ class Grouping:
         texts = []
         for name in self.names:
             codes, values = pd.factorize(frame[name])
-            texts.append(list(map(_text, np.asarray(values))))
+            texts.append(list(map(text_of, np.asarray(values))))
             combined = combined * len(values) + codes
         pairs, member = np.unique(combined, return_inverse=True)
         keys = zip(*np.unravel_index(pairs, [len(part) for part in texts]), strict=True)
@@ -86,7 +86,7 @@ def _whole(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _text(value: Any) -> str:
-    """The same for 1 and 1.0, which a column holds according to its other values."""
+def text_of(value: Any) -> str:
+    """A level as text: the same for 1 and 1.0, which a column holds according to its other values."""
     whole = isinstance(value, float | np.floating) and np.isfinite(value) and value == int(value)
     return str(int(value) if whole else value)

@@ -13,7 +13,7 @@ import scipy.linalg
 from jaxtyping import Array
 
 from elimax.stats.mixed.criterion import relative_covariances
-from elimax.stats.mixed.family import parameter_start, predictor_start
+from elimax.stats.mixed.family import is_ordinal, parameter_start, predictor_start
 from elimax.stats.mixed.generalized import GeneralizedModel, approximation, deviance
 from elimax.stats.mixed.optimize import Minimum, Report, minimize
 from elimax.stats.mixed.random_term import RandomTerm, identity
@@ -64,7 +64,9 @@ def maximize(
     beta = np.linalg.lstsq(X, eta, rcond=None)[0]
     spread = float(np.std(eta - X @ beta)) if model.names[:1] == ("scale",) else 1.0
     scaling = Scaling.of(model.random.sizes, [scale_of(term.design) for term in terms])
-    blocks = [spread * scaling.unscale, _orthonormal(X)]
+    # Cutpoints are an intercept: those that are searched for belong to columns of mean zero.
+    center = X.mean(axis=0) if is_ordinal(model.likelihood) else np.zeros(X.shape[1])
+    blocks = [spread * scaling.unscale, _orthonormal(X - center)]
     first = [np.linalg.solve(blocks[1], beta)]
     for name, columns in zip(model.names, model.columns, strict=True):
         own = np.atleast_2d(np.asarray(columns))
@@ -73,12 +75,22 @@ def maximize(
         target = np.linalg.lstsq(own, level, rcond=None)[0]
         first.append(np.linalg.solve(blocks[-1], target))
     to_natural = scipy.linalg.block_diag(*blocks)
+    if is_ordinal(model.likelihood):
+        to_natural = _with_shift(to_natural, center, len(blocks[0]))
     objective = _Objective(model, to_natural)
     minimum = minimize(objective, model.random.sizes, np.concatenate(first), report)
     parameters = to_natural @ minimum.theta
     objective(minimum.theta)
     mode = objective.mode
     return Maximum(minimum, parameters, _covariance(objective, minimum, model), mode)
+
+
+def _with_shift(to_natural: np.ndarray, center: np.ndarray, start: int) -> np.ndarray:
+    """With center' beta, of the coefficients from `start` on, added to the cutpoints, which follow them."""
+    end = start + len(center)
+    to_natural = to_natural.copy()
+    to_natural[end:] += center @ to_natural[start:end]
+    return to_natural
 
 
 def _orthonormal(X: np.ndarray) -> np.ndarray:
