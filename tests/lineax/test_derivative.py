@@ -17,11 +17,11 @@ SECOND = (
     "cholesky",
     "ldl",
     "lu",
-    "lstsq_square",
+    pytest.param("lstsq_square", marks=pytest.mark.slow),
     "lstsq_tall",
     "lstsq_wide",
     "lower",
-    "lower_unit",
+    pytest.param("lower_unit", marks=pytest.mark.slow),
 )
 
 

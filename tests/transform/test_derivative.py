@@ -56,7 +56,7 @@ def test_the_small_matrix_is_not_trivial():
     [
         ("supernodal", np.float64),
         pytest.param("supernodal", np.complex128, marks=pytest.mark.slow),
-        ("simplicial", np.complex128),
+        pytest.param("simplicial", np.complex128, marks=pytest.mark.slow),
     ],
 )
 def test_every_mix_of_modes_up_to_order_four(method, dtype, function, rng):
