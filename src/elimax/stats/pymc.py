@@ -126,7 +126,8 @@ def field(
     **Raises:** as `logp`; `ValueError` where draws of an improper field are asked for.
     """
     family = _family(family, parameters)
-    mean, scalars = _mean(mean, family.n), _scalars(family, parameters)
+    scalars = _scalars(family, parameters)
+    mean = _mean(mean, family.n) * np.ones(family.n)
     start = family.field(*(jnp.ones(()) for _ in parameters), constrained=constrained)
     free = start.n if start.constraints is None else start.n - start.n_constraints
     coordinates = None if start.constraints is None else Coordinates.of(*start.constraints)
@@ -138,6 +139,7 @@ def field(
         return logp(embed(z), family, *scalars, mean=mean, constrained=constrained)
 
     @jax.jit
+    @jax.vmap
     def draw(key: jax.Array, mean: jax.Array, *scalars: jax.Array) -> jax.Array:
         x = family.field(*scalars, constrained=constrained, mean=mean).sample(key)
         return x if coordinates is None else coordinates.project(x)
@@ -145,19 +147,14 @@ def field(
     def draws(
         _: Any, mean: np.ndarray, *scalars: np.ndarray, rng: np.random.Generator, size: Any
     ) -> np.ndarray:
-        own = mean.shape[mean.ndim - mean_ndim :]  # behind what is a batch of means
-        batch = np.broadcast_shapes(
-            size or (), mean.shape[: mean.ndim - mean_ndim], *map(np.shape, scalars)
-        )
+        batch = np.broadcast_shapes(size or (), mean.shape[:-1], *map(np.shape, scalars))
         count = int(np.prod(batch))
         keys = jax.random.split(jax.random.key(int(rng.integers(2**31))), count)
-        means = np.broadcast_to(mean, (*batch, *own)).reshape(count, *own)
-        rows = [np.broadcast_to(s, batch).reshape(count) for s in scalars]
-        values = [draw(*each) for each in zip(keys, means, *rows, strict=True)]
-        return np.reshape(values, (*batch, free))
+        means = np.broadcast_to(mean, (*batch, family.n)).reshape(count, family.n)
+        rows = (np.broadcast_to(scalar, batch).reshape(count) for scalar in scalars)
+        return np.asarray(draw(keys, means, *rows)).reshape(*batch, free)
 
     # The first parameter is only there to have the size of the distribution.
-    mean_ndim = mean.ndim
     z = pymc.CustomDist(
         f"{name}_free",
         np.zeros(free),
@@ -165,7 +162,7 @@ def field(
         *scalars,
         logp=density,
         random=draws,
-        signature=f"(n),{'(m)' if mean_ndim else '()'}{',()' * len(scalars)}->(n)",
+        signature=f"(n),(m){',()' * len(scalars)}->(n)",
     )
     return pymc.Deterministic(name, embed(z), dims=dims)
 

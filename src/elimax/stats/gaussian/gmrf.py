@@ -45,14 +45,16 @@ class GMRF(Field):
     **Attributes:** `mean` (n,), that of the constrained field: it satisfies the constraints; `precision`;
     `constraints`, None or (A, e); `null_space`, static.
 
-    **Raises:** `TypeError` and `ValueError` naming an argument of the wrong kind or shape. Where the
+    **Raises:** `TypeError` and `ValueError` naming an argument of the wrong kind or shape, and `null_space`
+    if a precision whose values are known does not annihilate it. Where the
     precision is not positive definite (on the subspace), or constraints depend on each other, everything is
     NaN, and `status()` says why.
 
     **Derivative:** of everything, in `mean`, `precision.values` (of an intrinsic field: in parameters that
     keep Q N = 0), A and e; every order and mode.
 
-    **Cost:** none, or of one factorization if constraints are given together with a mean or an e.
+    **Cost:** none, or of one factorization if constraints are given together with a mean or an e; r products
+    on the host if the values of an intrinsic precision are known.
     """
 
     # -- the distribution

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from elimax.stats.likelihood import Likelihood
+from elimax.stats.likelihood.modified import Modified
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
@@ -37,19 +37,10 @@ def normal_nodes(dtype: Any) -> tuple[Float[Array, " q"], Float[Array, " q"]]:
     return jnp.asarray(_NODES, dtype), jnp.asarray(_WEIGHTS, dtype)
 
 
-class Smoothed(Likelihood):
+class Smoothed(Modified):
     """The expectation of a log-likelihood when its linear predictor is disturbed by N(0, sd^2)."""
 
-    likelihood: Likelihood
     sd: Float[Array, " m"]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.likelihood.names
-
-    @property
-    def in_support(self) -> float:
-        return self.likelihood.in_support
 
     def _kernel(self, eta: Array, y: Array, /, *args: Any, **parameters: Any) -> Array:
         nodes, weights = normal_nodes(eta.dtype)
@@ -58,12 +49,3 @@ class Smoothed(Likelihood):
             return self.likelihood.kernel(eta + node * self.sd, y, **parameters)
 
         return weights @ jax.vmap(at)(nodes)
-
-    def mean(self, eta: Any, /, *args: Any, **parameters: Any) -> Array:
-        return self.likelihood.mean(eta, **parameters)
-
-    def variance(self, eta: Any, /, *args: Any, **parameters: Any) -> Array:
-        return self.likelihood.variance(eta, **parameters)
-
-    def sample(self, key: Any, eta: Any, /, *args: Any, **parameters: Any) -> Array:
-        return self.likelihood.sample(key, eta, **parameters)

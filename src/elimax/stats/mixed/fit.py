@@ -14,7 +14,8 @@ import pandas as pd
 from jaxtyping import Array, Key
 
 from elimax.stats.mixed import results
-from elimax.stats.mixed.design import Design, offset_of
+from elimax.stats.mixed.columns import offset_of
+from elimax.stats.mixed.design import Design
 from elimax.stats.mixed.formula import names_in
 from elimax.stats.mixed.optimize import SINGULAR, Minimum
 from elimax.stats.mixed.random_term import on_diagonal, templates, theta_names
